@@ -1,0 +1,28 @@
+"""The Celery application: workers and beat follow the live settings like every web process."""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import beat_init, worker_init, worker_process_init
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
+
+app = Celery("tuneup")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@worker_init.connect
+@worker_process_init.connect
+def _watch_in_worker(**_: Any) -> None:
+    from optimizer.control import watcher
+
+    watcher.start("worker")
+
+
+@beat_init.connect
+def _watch_in_beat(**_: Any) -> None:
+    from optimizer.control import watcher
+
+    watcher.start("beat")

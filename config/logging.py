@@ -1,0 +1,29 @@
+"""Logging: one line an event to standard error, as text for people or JSON for collectors."""
+
+from typing import Any
+
+
+def logging_settings(*, level: str, style: str) -> dict[str, Any]:
+    """Return a `LOGGING` dictionary; `style` is "text" or "json"."""
+    if style not in ("text", "json"):
+        raise ValueError(f"LOG_FORMAT must be 'text' or 'json', not {style!r}")
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"request_id": {"()": "optimizer.control.origin.RequestIdFilter"}},
+        "formatters": {
+            "text": {"format": "%(asctime)s %(levelname)-7s %(name)s [%(request_id)s] %(message)s"},
+            "json": {
+                "()": "pythonjsonlogger.json.JsonFormatter",
+                "format": "%(asctime)s %(levelname)s %(name)s %(request_id)s %(message)s",
+            },
+        },
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": style,
+                "filters": ["request_id"],
+            },
+        },
+        "root": {"handlers": ["stderr"], "level": level},
+    }

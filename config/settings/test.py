@@ -1,0 +1,7 @@
+"""Settings of the test suite: a fast password hasher, and the services the runner gives by environment."""
+
+from config.settings.base import *  # noqa: F403
+
+SECRET_KEY = "only-for-tests-" + "x" * 50
+ALLOWED_HOSTS = ["*"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,0 +1,12 @@
+"""WSGI entry: what granian serves."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
+application = get_wsgi_application()
+
+from optimizer.control import watcher  # noqa: E402  (needs the app registry)
+
+watcher.start("web")

@@ -1,0 +1,1 @@
+"""The platform (control, operations, client) and four of the six components."""

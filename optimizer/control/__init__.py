@@ -1,0 +1,1 @@
+"""The kernel: live settings, revisions, registry, Redis access, API keys, admin bases."""

@@ -1,0 +1,68 @@
+"""Who asks for what: the actor, channel and request id of the work at hand.
+
+Every revision and every log line takes them from here, so no call passes them along.
+"""
+
+import logging
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The source of a change: `channel` is admin, api, command, beat, worker or code."""
+
+    channel: str = "code"
+    actor: str = ""
+    request_id: str = ""
+
+
+_origin: ContextVar[Origin] = ContextVar("origin", default=Origin())
+
+
+def current_origin() -> Origin:
+    """Return the origin of the work at hand."""
+    return _origin.get()
+
+
+@contextmanager
+def origin(**changes: Any) -> Iterator[Origin]:
+    """Set some fields of the origin for the enclosed work."""
+    token = _origin.set(replace(_origin.get(), **changes))
+    try:
+        yield _origin.get()
+    finally:
+        _origin.reset(token)
+
+
+class OriginMiddleware:
+    """Give each request an id (the caller's own where it is well-formed) and name its user."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.headers.get("X-Request-ID", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        channel = "api" if request.path.startswith("/internal/") else "admin"
+        with origin(channel=channel, actor="", request_id=request_id):
+            response = self.get_response(request)
+        response["X-Request-ID"] = request_id
+        return response
+
+
+class RequestIdFilter(logging.Filter):
+    """Put the request id of the work at hand on every log record."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = _origin.get().request_id or "-"
+        return True

@@ -1,0 +1,1 @@
+"""Health, metrics, status, `up`, and the dashboard."""

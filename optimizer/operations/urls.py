@@ -1,0 +1,5 @@
+"""Public endpoints: /health, /ready, /metrics and /api/."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

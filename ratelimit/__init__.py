@@ -1,0 +1,1 @@
+"""Rate limiter: token buckets in Redis, with tiers that admins change live."""
