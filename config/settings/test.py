@@ -5,3 +5,4 @@ from config.settings.base import *  # noqa: F403
 SECRET_KEY = "only-for-tests-" + "x" * 50
 ALLOWED_HOSTS = ["*"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+WATCH_LIVE_SETTINGS = False
