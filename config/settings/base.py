@@ -116,6 +116,9 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 
+# --- Live settings ----------------------------------------------------------------------------
+WATCH_LIVE_SETTINGS = True  # a thread a process follows the revisions; tests switch it off
+
 # --- Web ------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"

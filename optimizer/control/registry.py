@@ -1,0 +1,60 @@
+"""The components: health, metrics, API, verification and dashboard walk this list.
+
+A further component registers itself in its `AppConfig.ready` and needs no change elsewhere.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from optimizer.control.live import LiveSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One self-check against the running system: `run` raises AssertionError when it fails."""
+
+    name: str
+    run: Callable[[], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """What the platform needs to know of a component.
+
+    `status` returns JSON-able facts, quickly and without raising; `router` is the dotted path of
+    its API router, mounted at /internal/v1/<name>; `seed` writes first rows where there are none.
+    """
+
+    name: str
+    title: str
+    description: str
+    live: LiveSettings[Any]
+    status: Callable[[], dict[str, Any]]
+    router: str = ""
+    seed: Callable[[], None] | None = None
+    verify: tuple[Check, ...] = ()
+    icon: str = "tune"
+    # The platform's own parts (control, operations) have settings but are none of the six.
+    platform: bool = field(default=False)
+
+
+_components: dict[str, Component] = {}
+
+
+def register(component: Component) -> None:
+    """Add a component. Raises ValueError when the name is taken."""
+    if component.name in _components:
+        raise ValueError(f"component {component.name!r} is registered already")
+    _components[component.name] = component
+
+
+def components(*, platform: bool = True) -> tuple[Component, ...]:
+    """Return the registered components, the platform's own parts last."""
+    ordered = sorted(_components.values(), key=lambda one: one.platform)
+    return tuple(one for one in ordered if platform or not one.platform)
+
+
+def get(name: str) -> Component:
+    """Return a component by name. Raises KeyError."""
+    return _components[name]
