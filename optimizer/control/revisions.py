@@ -51,7 +51,10 @@ def change(
     if component in recorders:
         yield recorders[component]
         return
-    if revert_after_seconds is not None and not 1 <= revert_after_seconds <= MAX_REVERT_AFTER_SECONDS:
+    if (
+        revert_after_seconds is not None
+        and not 1 <= revert_after_seconds <= MAX_REVERT_AFTER_SECONDS
+    ):
         raise ValidationError(
             {"revert_after_seconds": f"Must be between 1 and {MAX_REVERT_AFTER_SECONDS} seconds."}
         )
