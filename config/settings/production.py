@@ -1,4 +1,7 @@
-"""Settings behind a TLS proxy: `manage.py check --deploy --fail-level WARNING` is clean with deploy/production.env."""
+"""Settings behind a TLS proxy.
+
+`manage.py check --deploy --fail-level WARNING` is clean with deploy/production.env.
+"""
 
 from config.settings.base import *  # noqa: F403
 from config.settings.base import env

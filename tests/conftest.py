@@ -1,0 +1,70 @@
+"""Real services for every test: one Redis for the run, and for each worker its own Redis database
+number and Django database.
+
+`TUNEUP_TEST_REDIS_URL` gives a Redis to use; else one is started. `REDIS_URL` is never looked at:
+tests empty their databases.
+"""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from optimizer.operations import embedded_redis, guard
+
+SETTINGS = "config.settings.test"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the services by environment before Django's settings are read."""
+    if os.environ.get("DJANGO_SETTINGS_MODULE", SETTINGS) != SETTINGS:
+        raise pytest.UsageError(f"unset DJANGO_SETTINGS_MODULE: the tests run with {SETTINGS}")
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    if not hasattr(config, "workerinput"):  # the controller, or a run without workers
+        folder = Path(tempfile.mkdtemp(prefix="tuneup-tests-"))
+        config.add_cleanup(lambda: shutil.rmtree(folder))  # after the server in it has stopped
+        os.environ["TUNEUP_VAR_DIR"] = str(folder)
+        os.environ.setdefault("TUNEUP_TEST_REDIS_URL", _start_redis(config, folder))
+    server = os.environ["TUNEUP_TEST_REDIS_URL"].rpartition("/")[0]
+    os.environ["REDIS_URL"] = f"{server}/{int(worker.removeprefix('gw'))}"
+    os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS
+
+    from django.conf import settings
+
+    assert settings.SECRET_KEY  # pytest-django sets Django up once the settings are loaded
+
+
+def _start_redis(config: pytest.Config, folder: Path) -> str:
+    redis = embedded_redis.configure(folder / "redis", embedded_redis.find_server())
+    with (folder / "redis" / "log").open("wb") as log:
+        process = guard.spawn(redis.command, output=log)
+
+    def stop() -> None:
+        process.terminate()
+        process.wait()
+
+    config.add_cleanup(stop)
+    deadline = time.monotonic() + 20
+    while not embedded_redis.answers(redis.url):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise pytest.UsageError((folder / "redis" / "log").read_text())
+        time.sleep(0.02)
+    return redis.url
+
+
+def pytest_report_header() -> list[str]:
+    return [f"variant: {os.environ.get('TUNEUP_TEST_VARIANT', 'as the environment gives')}"]
+
+
+@pytest.fixture
+def redis() -> Iterator[Redis]:
+    """A client of this worker's own Redis database, empty before and after."""
+    with Redis.from_url(os.environ["REDIS_URL"]) as client:
+        client.flushdb()
+        yield client
+        client.flushdb()
