@@ -46,6 +46,9 @@ class SettingsModel(Recorded):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.pk = 1
+        # With a default for its key Django would insert only, and fail on the second save.
+        stored = type(self)._base_manager.using(kwargs.get("using")).filter(pk=1)
+        self._state.adding = not stored.exists()
         super().save(*args, **kwargs)
 
     @classmethod

@@ -78,4 +78,6 @@ def _duration(seconds: int) -> str:
 
 
 def _plain(value: float | int) -> str:
-    return f"{value:,}".replace(",", "\u202f") if isinstance(value, int) else f"{value:g}"
+    if value == int(value):
+        return f"{int(value):,}".replace(",", "\u202f")
+    return f"{value:.9f}".rstrip("0")

@@ -10,6 +10,7 @@ from optimizer.control.units import format_amount, parse_amount
     [
         (200 * 1024**2, "bytes", "200 MB"),
         (1500, "bytes", "1500 B"),
+        (10**6 + 1, "bytes", "1000001 B"),
         (0, "bytes", "0 B"),
         (300, "seconds", "5 min"),
         (5400, "seconds", "1 h 30 min"),
