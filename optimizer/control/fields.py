@@ -36,7 +36,9 @@ class SettingField(models.Field):
         """Return what the database checks, for a column called `name`."""
         return None
 
-    def contribute_to_class(self, cls: type[models.Model], name: str, private_only: bool = False) -> None:
+    def contribute_to_class(
+        self, cls: type[models.Model], name: str, private_only: bool = False
+    ) -> None:
         super().contribute_to_class(cls, name, private_only)
         condition = self.condition(name)
         if condition is None or cls._meta.abstract:
@@ -57,7 +59,7 @@ class SettingField(models.Field):
         kwargs.pop("validators", None)  # they repeat the constraint
         return name, f"django.db.models.{plain.__name__}", args, kwargs
 
-    def clone(self) -> models.Field:
+    def clone(self) -> Any:
         """Return the plain Django field that migrations keep."""
         _, path, args, kwargs = self.deconstruct()
         return import_string(path)(*args, **kwargs)
@@ -85,7 +87,9 @@ class _NumberSetting(SettingField):
 
     @property
     def range_text(self) -> str:
-        return f"{format_amount(self.minimum, self.unit)} to {format_amount(self.maximum, self.unit)}"
+        return (
+            f"{format_amount(self.minimum, self.unit)} to {format_amount(self.maximum, self.unit)}"
+        )
 
     def condition(self, name: str) -> Q:
         return Q(**{f"{name}__gte": self.minimum, f"{name}__lte": self.maximum})
@@ -114,7 +118,9 @@ class FloatSetting(_NumberSetting, models.FloatField):
 class BooleanSetting(SettingField, models.BooleanField):
     """Hold a switch."""
 
-    def __init__(self, *, default: bool, applies: str = LIVE, help_text: str = "", **kwargs: Any) -> None:
+    def __init__(
+        self, *, default: bool, applies: str = LIVE, help_text: str = "", **kwargs: Any
+    ) -> None:
         self.applies = applies
         super().__init__(default=default, help_text=help_text, **kwargs)
 

@@ -6,9 +6,8 @@ import os
 import threading
 from collections.abc import Callable
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-import msgspec
 from django.db import DatabaseError
 from django.utils import timezone
 
@@ -80,11 +79,11 @@ class _State:
         self.revision = -1
 
 
-_all: dict[str, LiveSettings[object]] = {}
+_all: dict[str, LiveSettings[Any]] = {}
 _state = _State()
 
 
-def all_live() -> tuple[LiveSettings[object], ...]:
+def all_live() -> tuple[LiveSettings[Any], ...]:
     """Return every component's live settings."""
     return tuple(_all.values())
 
@@ -162,7 +161,3 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-class Frozen(msgspec.Struct, frozen=True):
-    """Base of the snapshots: immutable, cheap to read, compared by value."""

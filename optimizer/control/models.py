@@ -54,7 +54,8 @@ class SettingsModel(Recorded):
     @classmethod
     def load(cls) -> Self:
         """Return the stored row, or an unsaved one with the defaults."""
-        return cls._default_manager.filter(pk=1).first() or cls()
+        stored = cls._default_manager.filter(pk=1).first()
+        return stored if isinstance(stored, cls) else cls()
 
 
 class SettingsRow(Recorded):

@@ -3,7 +3,7 @@
 import re
 from decimal import Decimal, InvalidOperation
 
-# Bytes count in binary steps, as memory limits do; each unit is the largest that leaves a short number.
+# Bytes count in binary steps, as memory limits do.
 _STEPS: dict[str, tuple[tuple[str, int], ...]] = {
     "bytes": (("GB", 1024**3), ("MB", 1024**2), ("kB", 1024), ("B", 1)),
     "seconds": (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)),

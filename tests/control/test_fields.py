@@ -42,8 +42,12 @@ def test_a_pattern_and_a_choice_are_checked():
 
 @pytest.mark.parametrize(
     ("model", "values"),
-    [(SampleSettings, {"workers": 0}), (SampleSettings, {"wait_seconds": 1e9}), (Shelf, {"policy": "ajar"})],
-)  # fmt: skip
+    [
+        (SampleSettings, {"workers": 0}),
+        (SampleSettings, {"wait_seconds": 1e9}),
+        (Shelf, {"policy": "ajar"}),
+    ],
+)
 def test_the_database_itself_refuses_what_no_form_checked(model, values):
     with pytest.raises(IntegrityError), transaction.atomic():
         model.objects.create(**values)
@@ -61,4 +65,4 @@ def test_a_second_look_finds_no_change_to_migrate():
     state.add_model(ModelState.from_model(SampleSettings))
     again = ProjectState()
     again.add_model(ModelState.from_model(SampleSettings))
-    assert MigrationAutodetector(state, again)._detect_changes() == {}
+    assert MigrationAutodetector(state, again)._detect_changes() == {}  # type: ignore[attr-defined]

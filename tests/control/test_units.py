@@ -44,8 +44,16 @@ def test_amounts_are_read_with_and_without_units(text, unit, value):
 
 @pytest.mark.parametrize(
     ("text", "unit"),
-    [("x", "bytes"), ("5 5", "seconds"), ("5 GB", "seconds"), ("", "bytes"), ("3 MB", "tokens"), ("-", "seconds"), ("5 3 s", "seconds")],
-)  # fmt: skip
+    [
+        ("x", "bytes"),
+        ("5 5", "seconds"),
+        ("5 GB", "seconds"),
+        ("", "bytes"),
+        ("3 MB", "tokens"),
+        ("-", "seconds"),
+        ("5 3 s", "seconds"),
+    ],
+)
 def test_what_is_no_amount_is_refused_with_the_units_allowed(text, unit):
     with pytest.raises(ValueError, match=f"number of {unit}"):
         parse_amount(text, unit)

@@ -1,8 +1,10 @@
-from optimizer.control.live import Frozen, LiveSettings
+import msgspec
+
+from optimizer.control.live import LiveSettings
 from tests.sample.models import SampleSettings, Shelf
 
 
-class Sample(Frozen):
+class Sample(msgspec.Struct, frozen=True):
     workers: int = 2
     sizes: dict[str, int] = {}
 
