@@ -1,8 +1,8 @@
 """Real services for every test: one Redis for the run, and for each worker its own Redis database
 number and Django database.
 
-`TUNEUP_TEST_REDIS_URL` gives a Redis to use; else one is started. `REDIS_URL` is never looked at:
-tests empty their databases.
+`TUNEUP_TEST_REDIS_URL` gives a Redis to use, `TUNEUP_TEST_REDIS_SERVER` a server to start; else
+one is looked for. `REDIS_URL` is never looked at: tests empty their databases.
 """
 
 import os
@@ -29,7 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = Path(tempfile.mkdtemp(prefix="tuneup-tests-"))
         config.add_cleanup(lambda: shutil.rmtree(folder))  # after the server in it has stopped
         os.environ["TUNEUP_VAR_DIR"] = str(folder)
-        os.environ.setdefault("TUNEUP_TEST_REDIS_URL", _start_redis(config, folder))
+        if "TUNEUP_TEST_REDIS_URL" not in os.environ:
+            os.environ["TUNEUP_TEST_REDIS_URL"] = _start_redis(config, folder)
     server = os.environ["TUNEUP_TEST_REDIS_URL"].rpartition("/")[0]
     os.environ["REDIS_URL"] = f"{server}/{int(worker.removeprefix('gw'))}"
     os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS
@@ -40,7 +41,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _start_redis(config: pytest.Config, folder: Path) -> str:
-    redis = embedded_redis.configure(folder / "redis", embedded_redis.find_server())
+    chosen = os.environ.get("TUNEUP_TEST_REDIS_SERVER")
+    server = Path(chosen) if chosen else embedded_redis.find_server()
+    redis = embedded_redis.configure(folder / "redis", server)
     with (folder / "redis" / "log").open("wb") as log:
         process = guard.spawn(redis.command, output=log)
 

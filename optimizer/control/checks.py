@@ -44,14 +44,17 @@ def settings_models(**_: Any) -> list[CheckMessage]:
                             id="control.E003",
                         )
                     )
-            elif field.remote_field and field.remote_field.on_delete is models.SET_NULL:
-                if issubclass(model, Recorded) and field.editable:
-                    errors.append(
-                        Error(
-                            f"{field.name} uses SET_NULL, which no revision sees.",
-                            hint="Use PROTECT or CASCADE.",
-                            obj=model,
-                            id="control.E004",
-                        )
+            elif (
+                field.remote_field
+                and field.editable
+                and field.remote_field.on_delete is models.SET_NULL
+            ):
+                errors.append(
+                    Error(
+                        f"{field.name} uses SET_NULL, which no revision sees.",
+                        hint="Use PROTECT or CASCADE.",
+                        obj=model,
+                        id="control.E004",
                     )
+                )
     return errors

@@ -101,7 +101,7 @@ def _sections(component: str) -> dict[str, Any]:
     }
 
 
-def _fields(model: Any) -> dict[str, models.Field[Any, Any]]:
+def _fields(model: Any) -> dict[str, models.Field]:
     return {
         field.name: field
         for field in model._meta.fields
@@ -212,7 +212,7 @@ def _set(row: Any, fields: dict[str, Any], name: str, value: Any) -> str:
     return ""
 
 
-def _says(field: models.Field[Any, Any]) -> str:
+def _says(field: models.Field) -> str:
     if isinstance(field, SettingField) and field.range_text:
         return f"Must be {field.range_text}."
     return f"Must be a {field.get_internal_type().removesuffix('Field').lower()}."

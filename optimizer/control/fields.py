@@ -59,7 +59,7 @@ class SettingField(models.Field):
         kwargs.pop("validators", None)  # they repeat the constraint
         return name, f"django.db.models.{plain.__name__}", args, kwargs
 
-    def clone(self) -> models.Field:
+    def clone(self) -> Any:
         """Return the plain Django field that migrations keep."""
         _, path, args, kwargs = self.deconstruct()
         return import_string(path)(*args, **kwargs)

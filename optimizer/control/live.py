@@ -6,9 +6,8 @@ import os
 import threading
 from collections.abc import Callable
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-import msgspec
 from django.db import DatabaseError
 from django.utils import timezone
 
@@ -80,11 +79,11 @@ class _State:
         self.revision = -1
 
 
-_all: dict[str, LiveSettings[object]] = {}
+_all: dict[str, LiveSettings[Any]] = {}
 _state = _State()
 
 
-def all_live() -> tuple[LiveSettings[object], ...]:
+def all_live() -> tuple[LiveSettings[Any], ...]:
     """Return every component's live settings."""
     return tuple(_all.values())
 
@@ -96,35 +95,38 @@ def reached_revision() -> int:
 
 def catch_up() -> int:
     """Reload what changed since this process's revision; return the revision reached."""
-    from optimizer.control.models import Head, Revision  # needs the app registry
-
     with _state.lock:
+        head = _head()
         while True:
-            head = Head.objects.filter(pk=1).values_list("revision", flat=True).first() or 0
             known = _state.revision
-            behind = (
-                {live.component for live in all_live()}
-                if head < known or known < 0
-                else set(
-                    Revision.objects.filter(number__gt=known, number__lte=head)
-                    .order_by()
-                    .values_list("component", flat=True)
-                    .distinct()
-                )
-            )
+            pending = [one for one in all_live() if one.error or one._snapshot is None]
+            if head == known and not pending:
+                return head
+            changed = _changed_between(known, head)
             results = [
-                live.reload()
-                for live in all_live()
-                if live.component in behind or live.error or live._snapshot is None
+                one.reload() for one in all_live() if one in pending or one.component in changed
             ]
             if not all(results):
                 return known
             _state.revision = head
-            # Rows read while another change committed may be of two revisions: go round again.
-            if not results or head == (
-                Head.objects.filter(pk=1).values_list("revision", flat=True).first() or 0
-            ):
-                return head
+            # Rows read while another change committed may be of two revisions: look again.
+            head = _head()
+
+
+def _head() -> int:
+    from optimizer.control.models import Head  # needs the app registry
+
+    return Head.objects.filter(pk=1).values_list("revision", flat=True).first() or 0
+
+
+def _changed_between(known: int, head: int) -> set[str]:
+    """Return the components to read; all of them at first, and when a backup was restored."""
+    from optimizer.control.models import Revision
+
+    if known < 0 or head < known:
+        return set(_all)
+    newer = Revision.objects.filter(number__gt=known, number__lte=head)
+    return set(newer.order_by().values_list("component", flat=True).distinct())
 
 
 def try_to_catch_up() -> bool:
@@ -159,7 +161,3 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-class Frozen(msgspec.Struct, frozen=True):
-    """Base of the snapshots: immutable, cheap to read, compared by value."""

@@ -46,12 +46,16 @@ class SettingsModel(Recorded):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.pk = 1
+        # With a default for its key Django would insert only, and fail on the second save.
+        stored = type(self)._base_manager.using(kwargs.get("using")).filter(pk=1)
+        self._state.adding = not stored.exists()
         super().save(*args, **kwargs)
 
     @classmethod
     def load(cls) -> Self:
         """Return the stored row, or an unsaved one with the defaults."""
-        return cls._default_manager.filter(pk=1).first() or cls()
+        stored = cls._default_manager.filter(pk=1).first()
+        return stored if isinstance(stored, cls) else cls()
 
 
 class SettingsRow(Recorded):

@@ -87,7 +87,7 @@ def leave() -> None:
     """Take this process off the list, as it ends by itself."""
     me = f"{socket.gethostname()}:{os.getpid()}"
     try:
-        call(lambda r: r.pipeline().zrem(_PROCESSES, me).delete(_PROCESS + me).execute())
+        call(lambda r: (r.zrem(_PROCESSES, me), r.delete(_PROCESS + me)))
     except RedisAway:
         return
 

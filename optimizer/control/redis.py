@@ -24,7 +24,7 @@ class RedisAway(Exception):
 
 
 class CircuitBreaker:
-    """Refuse calls after `failures` failures in a row, and let one probe through each `open_seconds`.
+    """Refuse calls after `failures` failures in a row; then let one probe each `open_seconds`.
 
     Source: M. Nygard, Release It!, "Circuit Breaker". States: "closed", "open", "half-open".
     """

@@ -51,10 +51,8 @@ def change(
     if component in recorders:
         yield recorders[component]
         return
-    if (
-        revert_after_seconds is not None
-        and not 1 <= revert_after_seconds <= MAX_REVERT_AFTER_SECONDS
-    ):
+    allowed = range(1, MAX_REVERT_AFTER_SECONDS + 1)
+    if revert_after_seconds is not None and revert_after_seconds not in allowed:
         raise ValidationError(
             {"revert_after_seconds": f"Must be between 1 and {MAX_REVERT_AFTER_SECONDS} seconds."}
         )
@@ -136,7 +134,8 @@ def revert(
                 instance.full_clean()
                 instance.save()
         PendingRevert.objects.filter(pk=number).delete()
-    return recorder.revision
+    written: Revision | None = recorder.revision
+    return written
 
 
 def _plan_revert(
@@ -185,7 +184,7 @@ def _restore(
             conflicts.append(f"{name} of {row} was changed since, to {now[name]}")
             if on_conflict != "force":
                 continue
-        field = row._meta.get_field(name)
+        field: models.Field = next(one for one in row._meta.fields if one.name == name)
         setattr(row, field.attname, field.to_python(old))
         changed = True
     return changed, conflicts

@@ -76,7 +76,7 @@ def recorded(model: Any, using: str | None = None) -> Iterator[Recorder]:
 
 def as_row(instance: models.Model) -> Row:
     """Return the instance's settings as JSON-able values."""
-    skipped = getattr(instance, "unrecorded", frozenset())
+    skipped: frozenset[str] = getattr(instance, "unrecorded", frozenset())
     fields = serializers.serialize("python", [instance])[0]["fields"]
     return {name: _jsonable(value) for name, value in fields.items() if name not in skipped}
 

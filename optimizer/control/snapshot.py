@@ -2,11 +2,13 @@
 
 from datetime import datetime
 
-from optimizer.control.live import Frozen, LiveSettings
+import msgspec
+
+from optimizer.control.live import LiveSettings
 from optimizer.control.models import ApiKey, ControlSettings
 
 
-class Key(Frozen):
+class Key(msgspec.Struct, frozen=True):
     """An API key as the hot path needs it."""
 
     name: str
@@ -16,7 +18,7 @@ class Key(Frozen):
     expires_at: datetime | None
 
 
-class Control(Frozen):
+class Control(msgspec.Struct, frozen=True):
     """The kernel's settings; keys by prefix, those switched off left out."""
 
     poll_interval_seconds: float = 5.0

@@ -3,7 +3,7 @@
 import re
 from decimal import Decimal, InvalidOperation
 
-# Bytes count in binary steps, as memory limits do; each unit is the largest that leaves a short number.
+# Bytes count in binary steps, as memory limits do.
 _STEPS: dict[str, tuple[tuple[str, int], ...]] = {
     "bytes": (("GB", 1024**3), ("MB", 1024**2), ("kB", 1024), ("B", 1)),
     "seconds": (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)),
@@ -78,4 +78,6 @@ def _duration(seconds: int) -> str:
 
 
 def _plain(value: float | int) -> str:
-    return f"{value:,}".replace(",", "\u202f") if isinstance(value, int) else f"{value:g}"
+    if value == int(value):
+        return f"{int(value):,}".replace(",", "\u202f")
+    return f"{value:.9f}".rstrip("0")

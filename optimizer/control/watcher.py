@@ -30,7 +30,7 @@ class Watcher(threading.Thread):
     def __init__(self, role: str) -> None:
         super().__init__(name="tuneup-watcher", daemon=True)
         self.role = role
-        self._listener: redis.client.PubSub | None = None
+        self._listener: Any = None
         self._poll_at = self._report_at = self._connect_at = 0.0
         self._stopping = threading.Event()
 
@@ -100,7 +100,7 @@ class Watcher(threading.Thread):
 
     def _connect(self) -> bool:
         self._connect_at = time.monotonic() + _RECONNECT_SECONDS
-        listener = new_client(health_check_interval=5).pubsub()
+        listener: Any = new_client(health_check_interval=5).pubsub()  # type: ignore[no-untyped-call]
         try:
             listener.subscribe(processes.CHANNEL)
             listener.get_message(timeout=settings.REDIS_TIMEOUT_SECONDS)

@@ -10,7 +10,6 @@ import secrets
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -77,31 +76,31 @@ def wheel_server() -> Path | None:
     return None
 
 
-def _candidates() -> Iterator[Path]:
-    for name in ("redis-server", "valkey-server"):
-        if found := shutil.which(name):
-            yield Path(found)
-    if wheel := wheel_server():
-        yield wheel
-
-
 def find_server() -> Path:
-    """Return the first usable server.
-
-    Raises `NoServer`, naming those that were found but are too old.
-    """
-    refused = []
-    for server in _candidates():
-        version = version_of(server)
-        if version and version >= MINIMUM_VERSION:
-            return server
-        refused.append(f"{server} ({'.'.join(map(str, version)) if version else 'no version'})")
-    needed = ".".join(map(str, MINIMUM_VERSION))
+    """Return the first usable server. Raises `NoServer`, naming those that are too old."""
+    refused: list[str] = []
+    if server := path_server(refused) or wheel_server():
+        return server
     raise NoServer(
-        f"No Redis or Valkey server {needed} or later was found"
+        f"No Redis or Valkey server {_text(MINIMUM_VERSION)} or later was found"
         + (f"; refused: {', '.join(refused)}. " if refused else ". ")
         + "Install one (apt-get install redis-server) or set REDIS_URL."
     )
+
+
+def path_server(refused: list[str] | None = None) -> Path | None:
+    """Return the first usable server on the PATH; tell those that are not through `refused`."""
+    for found in filter(None, map(shutil.which, ("redis-server", "valkey-server"))):
+        version = version_of(Path(found))
+        if version and version >= MINIMUM_VERSION:
+            return Path(found)
+        if refused is not None:
+            refused.append(f"{found} ({_text(version) if version else 'no version'})")
+    return None
+
+
+def _text(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"
 
 
 def port_is_free(host: str, port: int) -> bool:

@@ -1,0 +1,132 @@
+import socket
+import threading
+import time
+
+import pytest
+import redis as redis_py
+
+from optimizer.control import redis as access
+from optimizer.control.redis import CircuitBreaker, RedisAway
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def breaker(clock):
+    return CircuitBreaker(failures=2, open_seconds=1.0, clock=clock, jitter=lambda: 0.5)
+
+
+def test_the_breaker_opens_after_failures_in_a_row(breaker):
+    breaker.failed()
+    breaker.succeeded()
+    breaker.failed()
+    assert breaker.state == "closed"
+    breaker.failed()
+    assert breaker.state == "open"
+    assert not breaker.allow()
+    assert breaker.opened_total == 1
+
+
+def test_one_probe_goes_out_after_the_pause(breaker, clock):
+    breaker.failed()
+    breaker.failed()
+    clock.now = 1.0
+    assert breaker.state == "half-open"
+    assert [breaker.allow() for _ in range(5)] == [True, False, False, False, False]
+
+
+def test_of_many_threads_one_probes(clock, breaker):
+    breaker.failed()
+    breaker.failed()
+    clock.now = 1.0
+    allowed: list[bool] = []
+    barrier = threading.Barrier(8)
+
+    def ask() -> None:
+        barrier.wait()
+        allowed.append(breaker.allow())
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(allowed) == 1
+
+
+def test_a_probe_that_succeeds_closes_and_one_that_fails_waits_again(breaker, clock):
+    breaker.failed()
+    breaker.failed()
+    clock.now = 1.0
+    breaker.allow()
+    breaker.failed()
+    assert breaker.state == "open"
+    clock.now = 2.0
+    breaker.allow()
+    breaker.succeeded()
+    assert breaker.state == "closed"
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """Give the module a client and a breaker of its own."""
+    monkeypatch.setattr(access, "_client", None)
+    monkeypatch.setattr(access, "breaker", CircuitBreaker(open_seconds=0.2))
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_call_reaches_redis(redis):
+    access.call(lambda r: r.set("k", 1))
+    assert redis.get("k") == b"1"
+
+
+@pytest.mark.usefixtures("fresh")
+def test_an_error_that_redis_replied_passes_through_and_is_no_outage(redis):
+    for _ in range(5):
+        with pytest.raises(redis_py.ResponseError):
+            access.call(lambda r: r.execute_command("NOSUCHCOMMAND"))
+    assert access.breaker.state == "closed"
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_redis_that_does_not_answer_costs_its_budget_and_then_nothing(settings):
+    """A port that accepts and stays silent is the worst outage: only the time-out ends it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.REDIS_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        for _ in range(2):
+            with pytest.raises(RedisAway):
+                access.call(lambda r: r.ping())
+        assert access.breaker.state == "open"
+        started = time.monotonic()
+        for _ in range(100):
+            with pytest.raises(RedisAway, match="breaker"):
+                access.call(lambda r: r.ping())
+        assert time.monotonic() - started < settings.REDIS_TIMEOUT_SECONDS
+
+
+@pytest.mark.usefixtures("fresh")
+def test_it_finds_redis_again_by_itself(settings, redis):
+    good = settings.REDIS_URL
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    for _ in range(2):
+        with pytest.raises(RedisAway):
+            access.call(lambda r: r.ping())
+    access._client = None
+    settings.REDIS_URL = good
+    deadline = time.monotonic() + 5
+    while access.breaker.state != "closed" and time.monotonic() < deadline:
+        try:
+            access.call(lambda r: r.ping())
+        except RedisAway:
+            time.sleep(0.01)
+    assert access.breaker.state == "closed"

@@ -1,0 +1,1 @@
+"""A small app with live settings, so that the kernel is tested without a component."""
