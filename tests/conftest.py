@@ -11,6 +11,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from redis import Redis
@@ -24,20 +26,29 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give the services by environment before Django's settings are read."""
     if os.environ.get("DJANGO_SETTINGS_MODULE", SETTINGS) != SETTINGS:
         raise pytest.UsageError(f"unset DJANGO_SETTINGS_MODULE: the tests run with {SETTINGS}")
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
-    if not hasattr(config, "workerinput"):  # the controller, or a run without workers
-        folder = Path(tempfile.mkdtemp(prefix="tuneup-tests-"))
-        config.add_cleanup(lambda: shutil.rmtree(folder))  # after the server in it has stopped
-        os.environ["TUNEUP_VAR_DIR"] = str(folder)
-        if "TUNEUP_TEST_REDIS_URL" not in os.environ:
-            os.environ["TUNEUP_TEST_REDIS_URL"] = _start_redis(config, folder)
-    server = os.environ["TUNEUP_TEST_REDIS_URL"].rpartition("/")[0]
-    os.environ["REDIS_URL"] = f"{server}/{int(worker.removeprefix('gw'))}"
+    if hasattr(config, "workerinput"):  # a worker: it has its environment from the controller
+        return
+    folder = Path(tempfile.mkdtemp(prefix="tuneup-tests-"))
+    config.add_cleanup(lambda: shutil.rmtree(folder))  # after the server in it has stopped
+    os.environ["TUNEUP_VAR_DIR"] = str(folder)
     os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS
-
+    os.environ["REDIS_URL"] = _database(
+        os.environ.get("TUNEUP_TEST_REDIS_URL") or _start_redis(config, folder), 0
+    )
     from django.conf import settings
 
     assert settings.SECRET_KEY  # pytest-django sets Django up once the settings are loaded
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list[Any]) -> None:
+    """Give each worker a database number of its own; its process starts with it."""
+    for number, spec in enumerate(specs):
+        spec.env["REDIS_URL"] = _database(os.environ["REDIS_URL"], number)
+
+
+def _database(url: str, number: int) -> str:
+    return urlsplit(url)._replace(path=f"/{number}").geturl()
 
 
 def _start_redis(config: pytest.Config, folder: Path) -> str:

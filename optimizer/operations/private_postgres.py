@@ -60,7 +60,12 @@ def private_postgres(binaries: Path) -> Iterator[str]:
         if user:
             for path in (folder, password_file):
                 shutil.chown(path, user)
-        initdb: list[str | Path] = [binaries / "initdb", "--pgdata", folder / "data", "--username=postgres"]
+        initdb: list[str | Path] = [
+            binaries / "initdb",
+            "--pgdata",
+            folder / "data",
+            "--username=postgres",
+        ]
         initdb += ["--auth=scram-sha-256", f"--pwfile={password_file}", "--no-sync"]
         done = subprocess.run(
             [*prefix, *initdb, "--encoding=UTF8", "--locale=C"],
@@ -68,7 +73,14 @@ def private_postgres(binaries: Path) -> Iterator[str]:
         )  # fmt: skip
         if done.returncode:
             raise ChildProcessError(f"initdb failed: {done.stderr}")
-        server: list[str | Path] = [*prefix, binaries / "postgres", "-D", folder / "data", "-p", str(port)]
+        server: list[str | Path] = [
+            *prefix,
+            binaries / "postgres",
+            "-D",
+            folder / "data",
+            "-p",
+            str(port),
+        ]
         server += ["-h", "127.0.0.1", "-k", folder]
         server += [part for option in _OPTIONS for part in ("-c", option)]
         with log_file.open("wb") as log:
