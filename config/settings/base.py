@@ -94,7 +94,10 @@ else:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis ----------------------------------------------------------------------------------
-REDIS_URL = env.str("REDIS_URL", default=_read_var("redis/url", "redis://127.0.0.1:6379/0"))
+REDIS_IS_GIVEN = env.str("REDIS_URL", default="") != ""  # else `manage.py up` runs one
+REDIS_URL = (
+    env.str("REDIS_URL") if REDIS_IS_GIVEN else _read_var("redis/url", "redis://127.0.0.1:6379/0")
+)
 REDIS_TIMEOUT_SECONDS = env.float("REDIS_TIMEOUT_SECONDS", default=0.25)
 
 CACHES = {
@@ -118,6 +121,18 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 
 # --- Live settings ----------------------------------------------------------------------------
 WATCH_LIVE_SETTINGS = True  # a thread a process follows the revisions; tests switch it off
+
+# --- manage.py up, prepare and test -----------------------------------------------------------
+WEB_HOST = env.str("WEB_HOST", default="127.0.0.1")
+WEB_PORT = env.int("WEB_PORT", default=8000)
+WEB_WORKERS = env.int("WEB_WORKERS", default=2)
+WEB_THREADS = env.int("WEB_THREADS", default=4)  # of each worker: requests at once
+CELERY_CONCURRENCY = env.int("CELERY_CONCURRENCY", default=2)
+METRICS_DIR = Path(env.str("PROMETHEUS_MULTIPROC_DIR", default=str(VAR_DIR / "metrics")))
+ADMIN_USERNAME = env.str("ADMIN_USERNAME", default="admin")
+ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", default="")  # "": a random one, printed once
+FIRST_API_KEY = env.str("TUNEUP_API_KEY", default="")  # "": a random one, printed once
+CI = env.bool("CI", default=False)  # every service the tests can use must be there
 
 # --- Web ------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"

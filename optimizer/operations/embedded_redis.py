@@ -26,6 +26,7 @@ port {port}
 requirepass {password}
 dir {folder}
 daemonize no
+loglevel warning
 databases {databases}
 appendonly yes
 appendfsync everysec
@@ -34,7 +35,7 @@ maxmemory-policy noeviction
 """
 
 
-class NoServerError(Exception):
+class NoServer(Exception):
     """No Redis or Valkey server of a usable version is on this machine."""
 
 
@@ -87,7 +88,7 @@ def _candidates() -> Iterator[Path]:
 def find_server() -> Path:
     """Return the first usable server.
 
-    Raises `NoServerError`, naming those that were found but are too old.
+    Raises `NoServer`, naming those that were found but are too old.
     """
     refused = []
     for server in _candidates():
@@ -96,7 +97,7 @@ def find_server() -> Path:
             return server
         refused.append(f"{server} ({'.'.join(map(str, version)) if version else 'no version'})")
     needed = ".".join(map(str, MINIMUM_VERSION))
-    raise NoServerError(
+    raise NoServer(
         f"No Redis or Valkey server {needed} or later was found"
         + (f"; refused: {', '.join(refused)}. " if refused else ". ")
         + "Install one (apt-get install redis-server) or set REDIS_URL."

@@ -23,19 +23,20 @@ def spawn(
     *,
     env: Mapping[str, str] | None = None,
     output: int | IO[bytes] | None = None,
+    errors: int | IO[bytes] | None = subprocess.STDOUT,
     keep_open: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a command under a guard, in a session of its own.
 
     The guard's pid is the process group's id; SIGTERM to the guard reaches the command alone.
-    `output` takes both standard streams; `keep_open` are descriptors held while the guard lives.
+    `output` and `errors` are as `Popen`'s; `keep_open` are descriptors held while the guard lives.
     """
     return subprocess.Popen(
         [sys.executable, "-I", "-S", __file__, *map(str, command)],
         env=env,
         stdin=subprocess.PIPE,
         stdout=output,
-        stderr=subprocess.STDOUT if output is not None else None,
+        stderr=errors,
         pass_fds=tuple(keep_open),
         start_new_session=True,
     )

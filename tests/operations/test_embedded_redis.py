@@ -1,3 +1,4 @@
+import socket
 import stat
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def test_with_no_usable_server_the_error_names_those_refused(tmp_path, monkeypat
     make_server(tmp_path, "redis-server", "Redis server v=6.2.14 sha=00000000:0 bits=64")
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
     monkeypatch.setattr(embedded_redis, "wheel_server", lambda: None)
-    with pytest.raises(embedded_redis.NoServerError, match=r"7\.0 or later.*redis-server \(6\.2\)"):
+    with pytest.raises(embedded_redis.NoServer, match=r"7\.0 or later.*redis-server \(6\.2\)"):
         embedded_redis.find_server()
 
 
@@ -40,8 +41,6 @@ def test_port_and_password_are_kept_between_runs(tmp_path):
 
 
 def test_a_port_taken_since_is_replaced_and_the_password_kept(tmp_path):
-    import socket
-
     first = embedded_redis.configure(tmp_path, Path("/bin/false"))
     with socket.create_server(("127.0.0.1", first.port)):
         second = embedded_redis.configure(tmp_path, Path("/bin/false"))
