@@ -51,15 +51,8 @@ def change(
     if component in recorders:
         yield recorders[component]
         return
-<<<<<<< HEAD
     allowed = range(1, MAX_REVERT_AFTER_SECONDS + 1)
     if revert_after_seconds is not None and revert_after_seconds not in allowed:
-=======
-    if (
-        revert_after_seconds is not None
-        and not 1 <= revert_after_seconds <= MAX_REVERT_AFTER_SECONDS
-    ):
->>>>>>> bootstrap
         raise ValidationError(
             {"revert_after_seconds": f"Must be between 1 and {MAX_REVERT_AFTER_SECONDS} seconds."}
         )
