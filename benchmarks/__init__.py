@@ -1,0 +1,1 @@
+"""Ratios against peers, each file one table in one run."""
