@@ -4,3 +4,22 @@ from django.apps import AppConfig
 class RatelimitConfig(AppConfig):
     name = "ratelimit"
     verbose_name = "Rate limiter"
+
+    def ready(self) -> None:
+        from optimizer.control import registry
+        from ratelimit import selectors, services, verify
+        from ratelimit.live import ratelimit
+
+        registry.register(
+            registry.Component(
+                name="ratelimit",
+                title="Rate limiter",
+                description="Token buckets with tiers.",
+                live=ratelimit,
+                status=selectors.status,
+                router="ratelimit.api.router",
+                seed=services.seed,
+                verify=verify.CHECKS,
+                icon="speed",
+            )
+        )

@@ -193,6 +193,9 @@ def _set(row: Any, fields: dict[str, Any], name: str, value: Any) -> str:
     field = fields.get(name)
     if field is None:
         return f"No such field. Known: {', '.join(fields)}."
+    if value is None and field.null:
+        setattr(row, name, None)
+        return ""
     if isinstance(field, models.ForeignKey) and issubclass(field.related_model, SettingsRow):
         target = field.related_model._default_manager.filter(
             **{field.related_model.key_field: str(value)}
