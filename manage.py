@@ -74,7 +74,7 @@ def install(python: Path, requirements: Path) -> None:
     if stamp.is_file() and stamp.read_text() == digest:
         return
     print(f"Installing {requirements.name} (about a minute the first time)", flush=True)
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "--quiet", "install"]
     if subprocess.run(pip + ["--requirement", str(requirements)]).returncode:
         sys.exit(f"{requirements.name} could not be installed; pip says why above.")
     stamp.write_text(digest)

@@ -9,7 +9,7 @@ from config.settings.base import ALLOWED_HOSTS, SECRET_KEY, VAR_DIR
 def _secret_key() -> str:
     """Return this installation's secret key, made on first use and kept in the var folder."""
     path = VAR_DIR / "secret-key"
-    VAR_DIR.mkdir(parents=True, exist_ok=True)
+    VAR_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         with path.open("x", encoding="utf-8") as file:
             path.chmod(0o600)
