@@ -79,19 +79,14 @@ class ProblemMiddleware:
         if refused is not None:
             return respond(refused)
         response = self.get_response(request)
-        kept = response.get("Content-Type", "").startswith((CONTENT_TYPE, "text/plain"))
-        if response.status_code < 400 or (kept and response.status_code != 404):
-            return response
-        return self._reshaped(response)
-
-    def _reshaped(self, response: HttpResponse) -> HttpResponse:
-        if response.get("Content-Type", "").startswith(CONTENT_TYPE):
-            return response
-        shaped = respond(Problem(response.status_code))
-        for name in ("Allow", "Retry-After", "WWW-Authenticate"):
-            if name in response:
-                shaped[name] = response[name]
-        return shaped
+        content_type = response.get("Content-Type", "")
+        if response.status_code >= 400 and not content_type.startswith(CONTENT_TYPE):
+            # In place, so that the headers other middleware set stay.
+            problem = respond(Problem(response.status_code))
+            response.content = problem.content
+            response["Content-Type"] = CONTENT_TYPE
+            response["Content-Length"] = str(len(problem.content))
+        return response
 
 
 def _refuse_body(request: HttpRequest) -> Problem | None:
