@@ -9,7 +9,9 @@ from optimizer.control.models import SettingsModel, SettingsRow
 from ratelimit.engine.limit import MAX_EXACT, MAX_SUBJECT_LENGTH, MICRO
 
 MAX_CAPACITY_PERIOD = MAX_EXACT // MICRO
-_TOO_LARGE = f"Capacity times period must be at most {MAX_CAPACITY_PERIOD:,}, to be counted exactly."
+_TOO_LARGE = (
+    f"Capacity times period must be at most {MAX_CAPACITY_PERIOD:,}, to be counted exactly."
+)
 
 
 class Tier(SettingsRow):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import environ
 
+from config.csp import STRICT_POLICY
 from config.logging import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -47,14 +48,17 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "optimizer.control.origin.OriginMiddleware",  # first: every response carries its request id
+    "optimizer.operations.metrics.MetricsMiddleware",
+    "optimizer.control.problems.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "config.csp.PolicyMiddleware",
+    "optimizer.operations.wall.WallMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "optimizer.control.origin.OriginMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -93,6 +97,27 @@ else:
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+MONGODB_URI = env.str("MONGODB_URI", default="")
+DATABASE_ROUTERS: list[str] = []
+if MONGODB_URI:
+    DATABASES["mongo"] = {
+        "ENGINE": "django_mongodb_backend",
+        "HOST": MONGODB_URI,
+        "NAME": env.str("MONGODB_DATABASE", default="bot"),
+        "OPTIONS": {
+            "serverSelectionTimeoutMS": env.int("MONGODB_TIMEOUT_MS", default=800),
+            "maxPoolSize": env.int("MONGODB_MAX_POOL_SIZE", default=20),
+            "minPoolSize": env.int("MONGODB_MIN_POOL_SIZE", default=0),
+            "maxIdleTimeMS": env.int("MONGODB_MAX_IDLE_MS", default=60_000),
+            "waitQueueTimeoutMS": env.int("MONGODB_WAIT_QUEUE_TIMEOUT_MS", default=800),
+        },
+    }
+    DATABASE_ROUTERS = [
+        "config.routers.MongoAppsRouter",
+        "django_mongodb_backend.routers.MongoRouter",
+    ]
+MONGODB_APPS = env.list("MONGODB_APPS", default=[])  # labels of apps whose models live there
+
 # --- Redis ----------------------------------------------------------------------------------
 REDIS_IS_GIVEN = env.str("REDIS_URL", default="") != ""  # else `manage.py up` runs one
 REDIS_URL = (
@@ -100,17 +125,21 @@ REDIS_URL = (
 )
 REDIS_TIMEOUT_SECONDS = env.float("REDIS_TIMEOUT_SECONDS", default=0.25)
 
-CACHES = {
-    "default": {
+
+def _redis_cache(prefix: str) -> dict[str, object]:
+    return {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
-        "KEY_PREFIX": "tuneup:cache",
+        "KEY_PREFIX": prefix,
         "OPTIONS": {
             "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT_SECONDS,
             "SOCKET_TIMEOUT": REDIS_TIMEOUT_SECONDS,
         },
-    },
-}
+    }
+
+
+CACHES = {"default": _redis_cache("tuneup:cache"), "wall": _redis_cache("tuneup:wall")}
+RATELIMIT_USE_CACHE = "wall"
 
 # --- Celery ---------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
@@ -135,10 +164,18 @@ FIRST_API_KEY = env.str("TUNEUP_API_KEY", default="")  # "": a random one, print
 CI = env.bool("CI", default=False)  # every service the tests can use must be there
 
 # --- Web ------------------------------------------------------------------------------------
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2  # bytes of a request's body
+
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
+
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+CONTENT_SECURITY_POLICY = {"DIRECTIVES": STRICT_POLICY}
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_SAMESITE = "Lax"
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"

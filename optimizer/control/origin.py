@@ -44,6 +44,11 @@ def origin(**changes: Any) -> Iterator[Origin]:
         _origin.reset(token)
 
 
+def name_actor(actor: str) -> None:
+    """Say who is behind the request at hand, once that is known."""
+    _origin.set(replace(_origin.get(), actor=actor))
+
+
 class OriginMiddleware:
     """Give each request an id (the caller's own where it is well-formed) and name its user."""
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.apps import AppConfig
 
 
@@ -5,3 +7,28 @@ class OperationsConfig(AppConfig):
     name = "optimizer.operations"
     label = "operations"
     verbose_name = "Operations"
+
+    def ready(self) -> None:
+        from optimizer.control import registry
+        from optimizer.operations import metrics  # noqa: F401  (listens to Celery's signals)
+        from optimizer.operations.live import operations
+
+        def status() -> dict[str, Any]:
+            now = operations.current()
+            return {
+                "login_rate_per_minute": now.login_rate_per_minute,
+                "anonymous_rate_per_minute": now.anonymous_rate_per_minute,
+                "keyed_rate_per_minute": now.keyed_rate_per_minute,
+            }
+
+        registry.register(
+            registry.Component(
+                name="operations",
+                title="Operations",
+                description="Health, metrics, and the outer wall.",
+                live=operations,
+                status=status,
+                icon="monitoring",
+                platform=True,
+            )
+        )

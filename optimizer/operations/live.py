@@ -1,0 +1,33 @@
+"""The live settings of the outer wall and the operations endpoints."""
+
+import msgspec
+
+from optimizer.control.live import LiveSettings
+from optimizer.operations.models import Network, OperationsSettings, parse_networks
+
+
+class Operations(msgspec.Struct, frozen=True):
+    """The frozen settings; the defaults are the model's."""
+
+    login_rate_per_minute: int = 10
+    anonymous_rate_per_minute: int = 120
+    keyed_rate_per_minute: int = 0
+    trusted_proxy_count: int = 0
+    metrics_allowed_networks: tuple[Network, ...] = ()
+    check_timeout_seconds: float = 1.0
+
+
+def load() -> Operations:
+    """Read the row."""
+    row = OperationsSettings.load()
+    return Operations(
+        login_rate_per_minute=row.login_rate_per_minute,
+        anonymous_rate_per_minute=row.anonymous_rate_per_minute,
+        keyed_rate_per_minute=row.keyed_rate_per_minute,
+        trusted_proxy_count=row.trusted_proxy_count,
+        metrics_allowed_networks=parse_networks(row.metrics_allowed_networks),
+        check_timeout_seconds=row.check_timeout_seconds,
+    )
+
+
+operations: LiveSettings[Operations] = LiveSettings("operations", load=load, default=Operations())

@@ -1,0 +1,101 @@
+"""/health, /ready, /metrics and /api/."""
+
+import ipaddress
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from optimizer.control import keys, registry
+from optimizer.control.problems import Problem, respond
+from optimizer.operations import health
+from optimizer.operations.live import operations
+from optimizer.operations.metrics import exposition
+from optimizer.operations.wall import client_address
+
+SCOPE = "operations"
+
+
+@require_safe
+@never_cache
+def alive(request: HttpRequest) -> HttpResponse:
+    """Say that this process answers; touch nothing else, so that one outage restarts nobody."""
+    return JsonResponse({"status": health.UP})
+
+
+@require_safe
+@never_cache
+def ready(request: HttpRequest) -> HttpResponse:
+    """Say whether traffic may come; what is wrong is told to holders of a key alone."""
+    status, results = health.readiness()
+    document: dict[str, Any] = {"status": status}
+    if _may_see(request):
+        document["checks"] = {
+            one.name: {
+                "status": health.UP if not one.error else health.DOWN,
+                "critical": one.critical,
+                "took_seconds": round(one.took_seconds, 6),
+                **({"error": one.error} if one.error else {}),
+            }
+            for one in results
+        }
+    if status == health.DOWN:
+        # In a problem "status" is the HTTP status.
+        document["readiness"] = document.pop("status")
+        return respond(Problem(503, "A critical part is away", type="not-ready", members=document))
+    return JsonResponse(document)
+
+
+@require_safe
+@never_cache
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Return all processes' metrics to a key or an allowed network."""
+    if not (_may_see(request) or _in_allowed_network(request)):
+        return respond(
+            Problem(
+                401,
+                "No valid key",
+                type="invalid-key",
+                detail="Send a key with the scope operations, or come from an allowed network.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        )
+    body, content_type = exposition()
+    return HttpResponse(body, content_type=content_type)
+
+
+@require_safe
+@never_cache
+def api_root(request: HttpRequest) -> HttpResponse:
+    """Return what each component says of itself; without a key only their names."""
+    detailed = _may_see(request)
+    return JsonResponse(
+        {
+            "components": {
+                one.name: {
+                    "title": one.title,
+                    "settings": "stale" if one.live.error else "live",
+                    **({"status": one.status()} if detailed else {}),
+                }
+                for one in registry.components()
+            }
+        }
+    )
+
+
+def _may_see(request: HttpRequest) -> bool:
+    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    identity = keys.authenticate(token) if token else None
+    return identity is not None and identity.may(SCOPE)
+
+
+def _in_allowed_network(request: HttpRequest) -> bool:
+    try:
+        address = ipaddress.ip_address(client_address("metrics", request))
+    except ValueError:
+        return False
+    return any(
+        address.version == network.version and address in network
+        for network in operations.current().metrics_allowed_networks
+    )
