@@ -14,6 +14,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "Tuneup",
     "SITE_SUBHEADER": "live settings of the bot's back end",
     "SITE_SYMBOL": "speed",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _asset("icon.svg")}],
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "optimizer.operations.dashboard.context",

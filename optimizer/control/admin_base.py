@@ -14,8 +14,8 @@ from django.urls import reverse
 
 from optimizer.control import selectors
 from optimizer.control.fields import FloatSetting, IntegerSetting
-from optimizer.control.models import Revision
 from optimizer.control.forms import AmountField, SettingsForm, keep_options
+from optimizer.control.models import Revision
 from optimizer.control.revisions import change
 from optimizer.control.unfold import ModelAdmin, TabularInline
 

@@ -6,6 +6,7 @@ from django.contrib.admin.views.decorators import staff_member_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
+from django.utils.text import capfirst
 from django.views.decorators.cache import never_cache
 
 from optimizer.control import processes, registry, selectors
@@ -17,7 +18,7 @@ from optimizer.operations import health
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add what the dashboard shows to the admin index's context."""
-    return {**context, "dashboard": overview()}
+    return {**context, "title": "Dashboard", "dashboard": overview()}
 
 
 @never_cache
@@ -93,7 +94,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     for component in registry.components():
         links = [
             (
-                str(model._meta.verbose_name_plural).capitalize(),
+                capfirst(model._meta.verbose_name_plural),
                 component.icon if issubclass(model, SettingsModel) else "list",
                 _list_url(model),
             )
