@@ -106,7 +106,7 @@ def database_of(name: str) -> dict[str, str]:
 
     database = re.sub(r"\W", "_", f"e2e_{name}_{secrets.token_hex(4)}")
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{database}"')  # type: ignore[arg-type]
+        connection.execute(f'CREATE DATABASE "{database}"')
     head, _, _ = url.partition("?")
     return {"DATABASE_URL": f"{head.rpartition('/')[0]}/{database}"}
 
