@@ -145,7 +145,7 @@ def _wait_until_ready(supervisor: Supervisor, host: str, port: int) -> None:
             return False
         status, answer = _ask_ready(_reachable(host), port)
         ask_at = time.monotonic() + 0.25
-        return status in (http.HTTPStatus.OK, http.HTTPStatus.NOT_FOUND)
+        return status == http.HTTPStatus.OK
 
     while not supervisor.until(ready, seconds=SLOW_START_SECONDS):
         supervisor.printer.say("up", f"not ready yet, /ready says: {answer[:500]}")
