@@ -3,7 +3,7 @@
 from django.contrib.admin.views.decorators import staff_member_required
 from django.utils.module_loading import import_string
 
-from optimizer.control.api import InternalAPI, KeyAuth
+from optimizer.control.api_base import InternalAPI, KeyAuth
 from optimizer.control.registry import components
 
 api = InternalAPI(

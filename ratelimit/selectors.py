@@ -14,5 +14,5 @@ def status() -> dict[str, Any]:
         "default_tier": settings.default_tier.limit.name,
         "tiers": len(settings.tiers),
         "subjects": len(settings.subjects),
-        "redis": breaker.state,
+        "circuit_breaker": breaker.state,
     }

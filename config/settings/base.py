@@ -10,6 +10,7 @@ import environ
 
 from config.csp import STRICT_POLICY
 from config.logging import logging_settings
+from config.settings.unfold import UNFOLD  # noqa: F401
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 env = environ.Env()

@@ -1,129 +1,174 @@
-"""The frame of the internal API: keys, scopes, errors, and its OpenAPI document."""
+"""Settings, revisions and processes over HTTP: what the admin does, for programs."""
 
-from collections.abc import Iterable
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
-import msgspec
-from django.http import Http404, HttpRequest, HttpResponse
-from ninja import NinjaAPI, Schema
-from ninja.errors import AuthenticationError, HttpError, ValidationError
-from ninja.openapi.schema import OpenAPISchema
-from ninja.parser import Parser
-from ninja.security import HttpBearer
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest
+from ninja import Field, Path, Query, Router, Schema
 
-from optimizer.control import keys
-from optimizer.control.origin import name_actor
-from optimizer.control.problems import CONTENT_TYPE, Problem, respond
+from optimizer.control import processes, selectors
+from optimizer.control.documents import (
+    DocumentError,
+    apply_document,
+    component_names,
+    export_document,
+)
+from optimizer.control.models import Revision
+from optimizer.control.problems import Problem
+from optimizer.control.redis import RedisAway
+from optimizer.control.revisions import RevertRefused, confirm, revert
 
-ERRORS = {
-    "400": "The request cannot be read",
-    "401": "No valid key",
-    "403": "The key may not call this component",
-    "404": "No such thing",
-    "409": "It was changed since",
-    "413": "The body is too large",
-    "415": "The body is not JSON",
-    "422": "Some fields are not valid",
-    "429": "A limit is reached",
-    "503": "A part that this needs is away",
-}
+router = Router()
+
+Number = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
-class KeyAuth(HttpBearer):
-    """A key with the scope of the component that is called."""
+class ChangeOut(Schema):
+    """A field that was, or would be, changed."""
 
-    def __init__(self, scope: str) -> None:
-        super().__init__()
-        self.scope = scope
-
-    def authenticate(self, request: HttpRequest, token: str) -> keys.Identity:
-        identity = keys.authenticate(token)
-        if identity is None:
-            raise AuthenticationError
-        if not identity.may(self.scope):
-            raise Problem(
-                403,
-                "The key may not call this component",
-                type="missing-scope",
-                detail=f"It needs the scope {self.scope!r}.",
-            )
-        name_actor(f"key:{identity.name}")
-        return identity
+    path: str
+    before: Any
+    after: Any
 
 
-class StrictParser(Parser):
-    """Read JSON as RFC 8259 has it; text that no database can store is refused here."""
+class AppliedOut(Schema):
+    """What a document changed."""
 
-    def parse_body(self, request: HttpRequest) -> Any:
-        body = request.body
-        if rb"\u0000" in body:
-            raise ValueError("NUL characters are not allowed")
-        return msgspec.json.decode(body)
+    changes: list[ChangeOut]
+    dry_run: bool
 
 
-class ProblemSchema(Schema):
-    """RFC 9457."""
+class RevisionOut(Schema):
+    """One change of settings."""
 
-    type: str
-    title: str
-    status: int
-    detail: str | None = None
-    errors: list[dict[str, str]] | None = None
-
-
-class InternalAPI(NinjaAPI):
-    """A NinjaAPI whose errors, and whose document of them, are problem+json."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(parser=StrictParser(), **options)
-        self.add_exception_handler(Problem, _problem)
-        self.add_exception_handler(AuthenticationError, _unauthorized)
-        self.add_exception_handler(ValidationError, _invalid)
-        self.add_exception_handler(HttpError, _http_error)
-        self.add_exception_handler(Http404, lambda *_: respond(Problem(404)))
-
-    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
-        document = super().get_openapi_schema(**options)
-        schemas = document["components"].setdefault("schemas", {})
-        schemas["Problem"] = ProblemSchema.model_json_schema()
-        content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-        for operation in _operations(document):
-            for status, says in ERRORS.items():
-                operation["responses"].setdefault(status, {"description": says, "content": content})
-        return document
+    number: int
+    component: str
+    actor: str
+    channel: str
+    reason: str
+    request_id: str
+    created_at: datetime
+    reverts_id: int | None
+    before: dict[str, Any]
+    after: dict[str, Any]
 
 
-def _operations(document: Any) -> Iterable[Any]:
-    for path in document["paths"].values():
-        yield from path.values()
+class RevertIn(Schema):
+    """How to revert."""
+
+    force: bool = False
+    reason: str = Field(default="", max_length=300)
+
+    model_config = {"extra": "forbid", "strict": True}
 
 
-def _problem(_: HttpRequest, problem: Any) -> HttpResponse:
-    return respond(problem)
+class RevertOut(Schema):
+    """The revision that was made; null where nothing differed."""
+
+    revision: int | None
 
 
-def _unauthorized(*_: Any) -> HttpResponse:
-    return respond(
-        Problem(
-            401,
-            "No valid key",
-            type="invalid-key",
-            detail="Send Authorization: Bearer tu_<prefix>_<secret>.",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-    )
+class ConfirmOut(Schema):
+    """Whether there was something to confirm."""
+
+    confirmed: bool
 
 
-def _http_error(_: HttpRequest, error: Any) -> HttpResponse:
-    detail = "The body is not valid JSON." if error.status_code == 400 else str(error)
-    return respond(Problem(error.status_code, detail=detail))
+class ProcessOut(Schema):
+    """A process as it last reported itself."""
+
+    role: str
+    host: str
+    pid: int
+    revision: int
+    took_seconds: float | None
+    age_seconds: float
+    state: str
+    error: str
 
 
-def _invalid(_: HttpRequest, error: Any) -> HttpResponse:
-    found: dict[str, list[str]] = {}
-    for one in error.errors:
-        # Where it is: ("body", "payload", "cost") names the parameter of our function too.
-        place = [str(part) for part in one["loc"] if part not in ("body", "query", "path")]
-        field = ".".join(place[1:] or place) or "body"
-        found.setdefault(field, []).append(one["msg"])
-    return respond(Problem.from_fields(found))
+@router.get("/settings/{component}", summary="Read a component's settings")
+def read_settings(request: HttpRequest, component: str) -> dict[str, Any]:
+    """Return the stored settings in the form that export writes."""
+    return export_document([_known(component)])[component]
+
+
+@router.patch("/settings/{component}", response=AppliedOut, summary="Change settings")
+def change_settings(
+    request: HttpRequest,
+    component: str,
+    payload: dict[str, dict[str, Any]],
+    dry_run: bool = False,
+    reason: Annotated[str, Query(max_length=300)] = "",
+) -> dict[str, Any]:
+    """Apply a partial document whole or not at all, as one revision."""
+    document = {_known(component): payload}
+    try:
+        changes = apply_document(document, dry_run=dry_run, reason=_clean(reason))
+    except DocumentError as error:
+        raise Problem.from_fields(error.errors) from error
+    return {"changes": changes, "dry_run": dry_run}
+
+
+@router.get("/revisions", response=list[RevisionOut], summary="List revisions, newest first")
+def list_revisions(
+    request: HttpRequest,
+    component: str = "",
+    before: Annotated[int, Query(ge=1, le=2**63 - 1)] = 2**63 - 1,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> Any:
+    """Return revisions below the number `before`."""
+    found = Revision.objects.filter(number__lt=before)
+    return (found.filter(component=_known(component)) if component else found)[:limit]
+
+
+@router.post("/revisions/{number}/revert", response=RevertOut, summary="Revert a revision")
+def revert_revision(request: HttpRequest, number: Number, payload: RevertIn) -> dict[str, Any]:
+    """Put back what the revision changed; 409 when some of it was changed again since."""
+    try:
+        made = revert(number, force=payload.force, reason=payload.reason)
+    except Revision.DoesNotExist as error:
+        raise Http404 from error
+    except RevertRefused as error:
+        raise Problem(
+            409,
+            "Some of it was changed since",
+            type="revert-conflict",
+            detail='Send "force": true to overwrite.',
+            errors=[{"field": "number", "message": says} for says in error.conflicts],
+        ) from error
+    except ValidationError as error:
+        raise Problem.from_fields({"number": error.messages}) from error
+    return {"revision": made.number if made is not None else None}
+
+
+@router.post("/revisions/{number}/confirm", response=ConfirmOut, summary="Confirm a change")
+def confirm_revision(request: HttpRequest, number: Number) -> dict[str, Any]:
+    """Keep a change that would revert itself."""
+    if not Revision.objects.filter(pk=number).exists():
+        raise Http404
+    return {"confirmed": confirm(number)}
+
+
+@router.get("/processes", response=list[ProcessOut], summary="Who obeys the newest revision")
+def list_processes(request: HttpRequest) -> Any:
+    """Return the processes that reported lately; 503 while Redis is away."""
+    try:
+        return processes.seen(selectors.head_revision())
+    except RedisAway as error:
+        raise Problem(
+            503, "Redis is away", type="redis-away", headers={"Retry-After": "1"}
+        ) from error
+
+
+def _known(component: str) -> str:
+    if component not in component_names():
+        raise Http404
+    return component
+
+
+def _clean(text: str) -> str:
+    if "\x00" in text:  # no database keeps it
+        raise Problem.from_fields({"reason": ["Must have no NUL characters."]})
+    return text

@@ -18,6 +18,7 @@ class ControlConfig(AppConfig):
                 description="Live settings, revisions and API keys.",
                 live=control,
                 status=watcher.status,
+                router="optimizer.control.api.router",
                 icon="settings",
                 platform=True,
             )

@@ -188,4 +188,5 @@ class ApiKey(SettingsRow):
 
     class Meta:
         verbose_name = "API key"
+        verbose_name_plural = "API keys"
         ordering = ("name",)

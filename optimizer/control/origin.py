@@ -64,6 +64,12 @@ class OriginMiddleware:
         response["X-Request-ID"] = request_id
         return response
 
+    def process_view(self, request: HttpRequest, *_: Any) -> None:
+        # By now the user is known; API keys name themselves.
+        user = getattr(request, "user", None)
+        if _origin.get().channel == "admin" and request.path.startswith("/admin/"):
+            name_actor(user.get_username() if user is not None else "")
+
 
 class RequestIdFilter(logging.Filter):
     """Put the request id of the work at hand on every log record."""

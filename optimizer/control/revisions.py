@@ -121,7 +121,7 @@ def revert(
     with change(
         revision.component, reason=reason or f"Revert of #{number}", reverts=revision
     ) as recorder:
-        steps, conflicts = _plan_revert(revision, on_conflict)
+        steps, conflicts = plan_revert(revision, on_conflict)
         if conflicts and on_conflict == "refuse":
             raise RevertRefused(conflicts)
         for instance, deletes in steps:
@@ -138,7 +138,7 @@ def revert(
     return written
 
 
-def _plan_revert(
+def plan_revert(
     revision: Revision, on_conflict: OnConflict
 ) -> tuple[list[tuple[models.Model, bool]], list[str]]:
     """Return the rows to save or delete, in an order that keeps references whole."""

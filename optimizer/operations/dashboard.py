@@ -1,0 +1,128 @@
+"""The admin's first page and its navigation: both walk the registry and know no component."""
+
+from typing import Any
+
+from django.contrib.admin.views.decorators import staff_member_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import NoReverseMatch, reverse
+from django.utils.text import capfirst
+from django.views.decorators.cache import never_cache
+
+from optimizer.control import processes, registry, selectors
+from optimizer.control.models import Revision, SettingsModel
+from optimizer.control.redis import RedisAway
+from optimizer.control.revisions import settings_models
+from optimizer.operations import health
+
+
+def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Add what the dashboard shows to the admin index's context."""
+    return {**context, "title": "Dashboard", "dashboard": overview()}
+
+
+@never_cache
+@staff_member_required
+def fragment(request: HttpRequest) -> HttpResponse:
+    """Return the dashboard alone, for the page to refresh itself."""
+    return render(request, "tuneup/dashboard.html", {"dashboard": overview()})
+
+
+def overview() -> dict[str, Any]:
+    """Return health, components, processes and the last changes."""
+    readiness, results = health.readiness()
+    revision = selectors.head_revision()
+    try:
+        seen, redis_away = processes.seen(revision), False
+    except RedisAway:
+        seen, redis_away = [], True
+    synced = sum(one.state == "SYNCED" for one in seen)
+    return {
+        "readiness": readiness,
+        "checks": [
+            {
+                "name": one.name,
+                "critical": one.critical,
+                "error": one.error,
+                "took_ms": f"{one.took_seconds * 1000:.1f}",
+            }
+            for one in results
+        ],
+        "components": [_card(one) for one in registry.components()],
+        "revision": revision,
+        "processes": seen,
+        "synced_percent": round(100 * synced / len(seen)) if seen else 0,
+        "redis_away": redis_away,
+        "revisions": [(one, selectors.in_words(one, most=2)) for one in Revision.objects.all()[:6]],
+    }
+
+
+def _card(component: registry.Component) -> dict[str, Any]:
+    return {
+        "title": component.title,
+        "description": component.description,
+        "url": _settings_url(component.name),
+        "error": component.live.error,
+        "facts": [
+            (name.replace("_", " "), _words(value))
+            for name, value in component.status().items()
+            if not isinstance(value, dict | list)
+        ],
+    }
+
+
+def _words(value: Any) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def _settings_url(component: str) -> str:
+    models = settings_models(component)
+    return _list_url(models[0]) if models else ""
+
+
+def _list_url(model: Any) -> str:
+    options = model._meta
+    try:
+        return reverse(f"admin:{options.app_label}_{options.model_name}_changelist")
+    except NoReverseMatch:
+        return ""
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the sidebar: a group for each component, then the platform."""
+    groups = [_group("Tuneup", [("Dashboard", "space_dashboard", reverse("admin:index"))])]
+    for component in registry.components():
+        links = [
+            (
+                capfirst(model._meta.verbose_name_plural),
+                component.icon if issubclass(model, SettingsModel) else "list",
+                _list_url(model),
+            )
+            for model in settings_models(component.name)
+            if _list_url(model) and _may_view(request, model)
+        ]
+        if component.name == "control":
+            revisions = reverse("admin:control_revision_changelist")
+            links.append(("Revisions", "history", revisions))
+            links.append(("API docs", "menu_book", reverse("internal-v1:openapi-view")))
+        if links:
+            groups.append(_group(component.title, links))
+    schedules = reverse("admin:django_celery_beat_periodictask_changelist")
+    people = reverse("admin:auth_user_changelist")
+    groups.append(
+        _group("Django", [("Schedules", "schedule", schedules), ("Users", "group", people)])
+    )
+    return groups
+
+
+def _group(title: str, links: list[tuple[str, str, str]]) -> dict[str, Any]:
+    items = [{"title": name, "icon": icon, "link": link} for name, icon, link in links]
+    return {"title": title, "separator": True, "items": items}
+
+
+def _may_view(request: HttpRequest, model: Any) -> bool:
+    options = model._meta
+    user = request.user
+    return user.has_perm(f"{options.app_label}.view_{options.model_name}") or user.has_perm(
+        f"{options.app_label}.change_{options.model_name}"
+    )

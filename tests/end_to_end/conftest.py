@@ -1,0 +1,122 @@
+"""The whole system as a newcomer starts it: `manage.py up` with its real processes."""
+
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from django.conf import settings
+
+from optimizer.operations.embedded_redis import free_port
+
+PASSWORD = "a-long-test-password"
+START_SECONDS = 90
+STOP_SECONDS = 30
+
+
+@dataclass
+class Stack:
+    """A running installation."""
+
+    address: str
+    api_key: str
+    folder: Path
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes]
+
+    def check(self, subject: str = "example", **more: object) -> httpx.Response:
+        return httpx.post(
+            f"{self.address}/internal/v1/ratelimit/check",
+            json={"subject": subject, **more},
+            headers={"Authorization": f"Bearer {self.api_key}"},
+            timeout=10,
+        )
+
+    def manage(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        return done.stdout
+
+    def log(self) -> str:
+        return (self.folder / "up.log").read_text(errors="replace")
+
+
+def start(folder: Path, *, web_workers: int = 2, **more: str) -> Stack:
+    """Start `manage.py up` in a folder of its own and wait until it is ready."""
+    port = free_port()
+    key = f"tu_{secrets.token_hex(4)}_{secrets.token_hex(20)}"
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "REDIS_URL"},
+        "DJANGO_SETTINGS_MODULE": "config.settings.local",
+        "TUNEUP_VAR_DIR": str(folder),
+        "WEB_PORT": str(port),
+        "WEB_WORKERS": str(web_workers),
+        "ADMIN_PASSWORD": PASSWORD,
+        "TUNEUP_API_KEY": key,
+        **more,
+    }
+    with (folder / "up.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "up", "--no-venv"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=settings.BASE_DIR,
+            env=environment,
+        )
+    stack = Stack(f"http://127.0.0.1:{port}", key, folder, environment, process)
+    deadline = time.monotonic() + START_SECONDS
+    while "Tuneup is ready" not in stack.log():
+        if process.poll() is not None or time.monotonic() > deadline:
+            stop(stack)
+            raise AssertionError(f"up did not get ready:\n{stack.log()}")
+        time.sleep(0.1)
+    return stack
+
+
+def stop(stack: Stack) -> None:
+    stack.process.send_signal(signal.SIGTERM)
+    try:
+        stack.process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        stack.process.kill()
+        stack.process.wait()
+
+
+def database_of(name: str) -> dict[str, str]:
+    """Return the environment of a database of its own: the suite's server where it has one."""
+    url = os.environ.get("DATABASE_URL", "")
+    if not url.startswith("postgres"):
+        return {"DATABASE_URL": ""}
+    import psycopg
+
+    database = re.sub(r"\W", "_", f"e2e_{name}_{secrets.token_hex(4)}")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{database}"')
+    head, _, _ = url.partition("?")
+    return {"DATABASE_URL": f"{head.rpartition('/')[0]}/{database}"}
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One running system for all browser and API tests of this worker: 4 web, 2 Celery workers."""
+    folder = tmp_path_factory.mktemp("stack")
+    running = start(folder, web_workers=4, **database_of("stack"))
+    try:
+        yield running
+    finally:
+        stop(running)
