@@ -61,6 +61,7 @@ class Printer:
         self._coloured = stream.isatty()
         self._names: list[str] = []
         self._lock = threading.Lock()
+        self.closed = False
 
     def say(self, name: str, text: str) -> None:
         with self._lock:
@@ -70,14 +71,19 @@ class Printer:
             if self._coloured:
                 colour = _COLOURS[self._names.index(name) % len(_COLOURS)]
                 prefix = f"\x1b[{colour}m{prefix}\x1b[0m"
-            self._stream.write(f"{prefix} {text}\n")
-            self._stream.flush()
+            self._write(f"{prefix} {text}\n")
 
     def show(self, text: str) -> None:
         """Write a block as it is."""
         with self._lock:
+            self._write(text)
+
+    def _write(self, text: str) -> None:
+        try:
             self._stream.write(text)
             self._stream.flush()
+        except BrokenPipeError:  # the programs must not wait for ever to say something
+            self.closed = True
 
 
 class Supervisor:
@@ -142,6 +148,8 @@ class Supervisor:
         while True:
             if self._signals:
                 raise Stop(f"{signal.Signals(self._signals[0]).name}: stopping", code=0)
+            if self.printer.closed:
+                raise Stop("Nobody reads the output any more: stopping", code=1)
             for child in self._children:
                 self._look_after(child)
             if condition():

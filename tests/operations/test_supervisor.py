@@ -208,3 +208,15 @@ with Supervisor() as running:
     one.send(signal.SIGTERM)
     one.process.wait(20)
     assert psutil.wait_procs(family, timeout=5)[1] == []
+
+
+def test_it_ends_when_nobody_reads_its_output(supervise):
+    one = supervise(f"""
+import os
+read, write = os.pipe()
+os.dup2(write, 1)
+os.close(write)
+os.close(read)
+supervise(python('a', {POLITE!r}))
+""")
+    assert one.process.wait(20) != 0
