@@ -32,7 +32,7 @@ def test_a_full_bucket_admits_exactly_its_capacity(bucket):
 
 
 def test_each_subject_has_a_bucket_of_its_own(bucket):
-    assert bucket.check(subject(), SLOW, 3) is not None
+    assert bucket.check(subject(), SLOW, 3).allowed
     assert bucket.check(subject(), SLOW, 3).allowed
 
 
@@ -83,13 +83,12 @@ def test_a_reset_fills_the_bucket(bucket):
 def test_a_denial_writes_nothing(bucket, redis):
     who = subject()
     bucket.check(who, SLOW, 3)
-    stored, writes = redis.get(bucket.key(who)), redis.info("stats")["total_commands_processed"]
+    stored = redis.get(bucket.key(who))
     before = redis.info("persistence")["rdb_changes_since_last_save"]
     for _ in range(10):
         assert not bucket.check(who, SLOW).allowed
     assert redis.info("persistence")["rdb_changes_since_last_save"] == before
     assert redis.get(bucket.key(who)) == stored
-    assert redis.info("stats")["total_commands_processed"] > writes
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,9 @@ def test_others_have_the_default_tier(tier):
 
 def test_a_changed_tier_governs_the_next_decision(tier):
     RatelimitSettings(default_tier=tier).save()
-    assert not any(limiter.check("u", 2).allowed and limiter.check("u").allowed for _ in "1")
+    assert limiter.check("u").limit.capacity == 2
     Tier.objects.filter(pk=tier.pk).update(capacity=50)
-    assert limiter.check("u", 1).limit.capacity == 50
+    assert limiter.check("u").limit.capacity == 50
 
 
 def test_the_kill_switch_lets_everything_pass(tier):
