@@ -127,7 +127,10 @@ def test_settings_are_read_and_changed_over_the_api(client):
     refused = patch({"settings": {"login_rate_per_minute": -1, "check_timeout_seconds": 99}})
     assert refused.status_code == 422
     errors = {one["field"]: one["message"] for one in refused.json()["errors"]}
-    assert errors.get("operations.settings.check_timeout_seconds", errors) == "Must be between 0.1 s and 30 s."
+    assert (
+        errors.get("operations.settings.check_timeout_seconds", errors)
+        == "Must be between 0.1 s and 30 s."
+    )
     assert "between 0 requests and" in errors["operations.settings.login_rate_per_minute"]
     good = {"settings": {"login_rate_per_minute": 5}}
     assert patch(good, "?dry_run=true").json()["dry_run"] is True
