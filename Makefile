@@ -3,6 +3,7 @@
 SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
 VENV := .venv/bin
+BENCHMARKS := control
 TEMPLATES = $$(git ls-files '*.html')
 COMPILE := $(VENV)/uv pip compile --universal --python-version 3.11 --no-emit-index-url \
 	--custom-compile-command "make requirements"
@@ -32,9 +33,10 @@ fmt: venv  ## Format the code and mend what ruff can
 	$(VENV)/ruff check --fix .
 	$(VENV)/ruff format .
 
-bench: venv  ## Run every benchmark: a table each, JSON beside it
-	@for file in benchmarks/*.py; do \
-		echo "== $$file"; $(VENV)/python $$file || exit 1; \
+bench: venv  ## Run every benchmark: a table each, JSON in var/benchmarks
+	@mkdir -p var/benchmarks
+	@for name in $(BENCHMARKS); do \
+		$(VENV)/python -m benchmarks.$$name --json var/benchmarks/$$name.json || exit 1; \
 	done
 
 requirements: venv  ## Pin requirements*.in anew

@@ -1,7 +1,6 @@
 """Rules that hold over all components, whoever writes the next one."""
 
 import importlib.util
-import re
 import subprocess
 from pathlib import Path
 
@@ -99,22 +98,6 @@ def test_the_metrics_keep_prometheus_rules(client):
     assert b"tuneup_http_requests_total" in ours
     done = subprocess.run(["promtool", "check", "metrics"], input=ours, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
-
-
-def test_every_environment_variable_is_read_in_one_place_and_listed():
-    read = set()
-    for path in (ROOT / "config" / "settings").glob("*.py"):
-        read |= set(re.findall(r'\benv\.\w+\(\s*"([A-Z_]+)"', path.read_text()))
-    listed = set(re.findall(r"^#?\s?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.M))
-    assert read - listed == set()
-    elsewhere = [
-        str(path.relative_to(ROOT))
-        for package in ("optimizer", "ratelimit", "config")
-        for path in (ROOT / package).rglob("*.py")
-        if re.search(r"os\.(getenv|environ\.get)\(", path.read_text())
-        and "settings" not in path.parts
-    ]
-    assert elsewhere == []
 
 
 def test_no_file_is_longer_than_a_reader_likes():

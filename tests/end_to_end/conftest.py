@@ -61,7 +61,7 @@ def start(folder: Path, *, web_workers: int = 2, **more: str) -> Stack:
     key = f"tu_{secrets.token_hex(4)}_{secrets.token_hex(20)}"
     environment = {
         **{name: value for name, value in os.environ.items() if name != "REDIS_URL"},
-        "DJANGO_SETTINGS_MODULE": "config.settings.local",
+        "DJANGO_SETTINGS_MODULE": "tests.end_to_end.stack_settings",
         "TUNEUP_VAR_DIR": str(folder),
         "WEB_PORT": str(port),
         "WEB_WORKERS": str(web_workers),

@@ -1,0 +1,139 @@
+"""MONGODB_URI adds a second database: here a real wire server in an environment of its own."""
+
+import fcntl
+import hashlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.db import router
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from config.routers import MongoAppsRouter
+from optimizer.operations import guard
+from optimizer.operations.embedded_redis import free_port
+from ratelimit.models import Tier
+from tests.children import Child
+
+REQUIREMENTS = Path(__file__).with_name("secantus.txt")
+START_SECONDS = 60
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def server_environment() -> Path:
+    """Make the server's virtual environment once, whichever worker comes first."""
+    digest = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    folder = Path(settings.BASE_DIR, "var", f"secantus-{digest}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+            pip = [folder / "venv" / "bin" / "pip", "install", "--quiet", "--pre"]
+            subprocess.run([*pip, "--requirement", REQUIREMENTS], check=True)
+            (folder / "done").touch()
+    return folder / "venv" / "bin" / "secantusd-py"
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory) -> Iterator[str]:
+    port = free_port()
+    storage = tmp_path_factory.mktemp("mongo")
+    command = [server_environment(), "--port", str(port), "--storage-path", storage]
+    process = guard.spawn(command, output=subprocess.DEVNULL)
+    address = f"mongodb://127.0.0.1:{port}/"
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        with MongoClient(address, serverSelectionTimeoutMS=500) as client:
+            while True:
+                try:
+                    client.admin.command("ping")
+                    break
+                except PyMongoError:
+                    assert time.monotonic() < deadline
+                    assert process.poll() is None
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def said_by(code: str, uri: str) -> list[str]:
+    child = Child(code, MONGODB_URI=uri)
+    try:
+        assert child.process.wait(60) == 0
+        assert child.process.stdout is not None
+        return child.process.stdout.read().split("\n")[:-1]
+    finally:
+        child.close()
+
+
+WRITE_AND_READ = """
+from django.db import connections
+documents = connections["mongo"].database["documents"]
+documents.delete_many({})
+documents.insert_one({"_id": 1, "name": "bot"})
+print(documents.find_one({"_id": 1})["name"])
+options = connections["mongo"].database.client.options
+print(options.pool_options.max_pool_size, options.server_selection_timeout)
+"""
+
+READY = """
+from optimizer.operations import health
+status, results = health.readiness()
+print(status)
+print({one.name: one.error for one in results}.get("mongodb", "no such check"))
+"""
+
+MIGRATE = """
+from django.core.management import call_command
+from django.db import connections
+call_command("migrate", database="mongo", verbosity=0)
+print(sorted(connections["mongo"].database.list_collection_names()))
+call_command("check", fail_level="WARNING")
+"""
+
+
+def test_documents_are_written_and_read_with_the_pool_that_is_set(uri):
+    assert said_by(WRITE_AND_READ, uri) == ["bot", "20 0.8"]
+
+
+@pytest.mark.usefixtures("redis")
+def test_readiness_asks_mongodb_where_it_is_configured(uri):
+    assert said_by(READY, uri) == ["degraded", ""]  # degraded by the missing worker
+
+
+@pytest.mark.usefixtures("redis")
+def test_mongodb_away_is_told_and_is_not_critical():
+    status, error = said_by(READY, "mongodb://127.0.0.1:1/")
+    assert status == "degraded"
+    assert "Timeout" in error or "Error" in error or "no answer" in error
+
+
+def test_no_sql_table_is_made_in_mongodb(uri):
+    collections = said_by(MIGRATE, uri)[0]
+    assert "ratelimit" not in collections
+    assert "auth" not in collections
+
+
+def test_apps_opt_in_and_everything_else_stays_on_sql(settings):
+    settings.DATABASE_ROUTERS = ["config.routers.MongoAppsRouter"]
+    assert router.db_for_read(Tier) == "default"
+    assert not MongoAppsRouter().allow_migrate("mongo", "ratelimit")
+    assert MongoAppsRouter().allow_migrate("default", "ratelimit")
+    settings.MONGODB_APPS = ["ratelimit"]
+    assert router.db_for_read(Tier) == router.db_for_write(Tier) == "mongo"
+    assert MongoAppsRouter().allow_migrate("mongo", "ratelimit")
+    assert not MongoAppsRouter().allow_migrate("default", "ratelimit")
+    settings_row = Tier(name="a")
+    assert MongoAppsRouter().allow_relation(settings_row, settings_row) is None
+
+
+def test_without_a_uri_there_is_no_second_database():
+    assert "mongo" not in settings.DATABASES
