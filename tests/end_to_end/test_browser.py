@@ -1,0 +1,164 @@
+"""An admin with a real browser: everything they see works, and nothing comes from elsewhere."""
+
+import re
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.end_to_end.conftest import PASSWORD, Stack
+from tests.end_to_end.test_live_system import patch, path_of
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page whose console and requests are kept."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.hosts: set[str] = set()
+        page.on("console", lambda m: m.type == "error" and self.complaints.append(m.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
+
+
+@pytest.fixture
+def watched(browser: Browser, stack: Stack) -> Iterator[Watched]:
+    context = browser.new_context(base_url=stack.address, viewport={"width": 1280, "height": 900})
+    watched = Watched(context.new_page())
+    page = watched.page
+    page.goto("/admin/")
+    page.fill("[name=username]", "admin")
+    page.fill("[name=password]", PASSWORD)
+    page.click("[type=submit]")
+    expect(page.get_by_role("heading", name="Readiness")).to_be_visible()
+    yield watched
+    context.close()
+    assert watched.complaints == []
+    assert watched.hosts == {stack.address.split("//")[1]}
+
+
+@pytest.fixture
+def tier(stack: Stack) -> dict[str, str]:
+    name = f"web-{secrets.token_hex(4)}"
+    patch(
+        stack,
+        "ratelimit",
+        tier={name: {"capacity": 2, "refill_tokens": 1, "refill_period_seconds": 3600}},
+        subject={f"user:{name}": {"tier": name}},
+    )
+    return {"name": name, "subject": f"user:{name}", "path": path_of(stack, name)}
+
+
+def test_a_tier_is_changed_everybody_acknowledges_and_the_next_call_obeys(stack, watched, tier):
+    assert [stack.check(tier["subject"]).status_code for _ in range(3)] == [200, 200, 429]
+    page = watched.page
+    page.goto(tier["path"])
+    page.fill("[name=capacity]", "40 tokens")
+    page.fill("[name=refill_period_seconds]", "1 h")
+    page.fill("[name=refill_tokens]", "500000")
+    page.fill("[name=change_reason]", "the bot needs more")
+    page.get_by_role("button", name="Save", exact=True).click()
+    panel = page.locator(".tu-panel", has_text="Revision")
+    expect(panel.locator(".tu-state.ok")).to_have_count(8, timeout=5000)
+    expect(panel.locator("[data-settled]").or_(panel)).to_be_visible()
+    assert stack.check(tier["subject"]).json()["limit"] == 40
+    assert stack.check(tier["subject"]).status_code == 200
+
+
+def test_an_unsaved_number_out_of_range_is_refused_beside_its_field(stack, watched, tier):
+    page = watched.page
+    page.goto(tier["path"])
+    page.fill("[name=capacity]", "0")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text(re.compile("Must be between 1 tokens and"))).to_be_visible()
+
+
+def test_a_change_is_confirmed_in_the_panel(stack, watched, tier):
+    page = watched.page
+    page.goto(tier["path"])
+    page.fill("[name=capacity]", "7")
+    page.select_option("[name=change_keep]", "confirm")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text(re.compile("Reverts itself in"))).to_be_visible()
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_text(re.compile(r"Revision \d+ stays"))).to_be_visible()
+
+
+def test_a_revert_is_two_clicks_from_the_history(stack, watched, tier):
+    page = watched.page
+    patch(stack, "ratelimit", tier={tier["name"]: {"capacity": 30}})
+    page.goto(tier["path"].replace("change", "history"))
+    page.get_by_role("link", name="Revert…").first.click()
+    page.get_by_role("button", name=re.compile("Revert revision")).click()
+    expect(page.get_by_text(re.compile("is reverted"))).to_be_visible()
+    assert stack.check(tier["subject"]).json()["limit"] == 2
+
+
+PAGES = (
+    "/admin/",
+    "/admin/ratelimit/tier/",
+    "/admin/ratelimit/tier/add/",
+    "/admin/ratelimit/ratelimitsettings/1/change/",
+    "/admin/operations/operationssettings/1/change/",
+    "/admin/control/controlsettings/1/change/",
+    "/admin/control/apikey/add/",
+    "/admin/control/revision/",
+    "/admin/control/revision/1/change/",
+    "/admin/control/revision/1/revert/",
+    "/admin/auth/user/",
+    "/admin/django_celery_beat/periodictask/add/",
+    "/internal/v1/docs",
+)
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_stands_in_every_size_and_scheme(watched, width, scheme):
+    """Each page loads without a complaint of the browser, and nothing sticks out sideways."""
+    page = watched.page
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 850})
+    for path in PAGES:
+        answer = page.goto(path)
+        assert answer is not None
+        assert answer.status == 200, path
+        page.wait_for_load_state("networkidle")
+        if path.startswith("/admin/") and "celery" not in path:
+            overflow = page.evaluate(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
+            assert overflow <= 1, (path, overflow)
+
+
+def test_without_javascript_a_tier_can_still_be_changed(browser, stack, tier):
+    context = browser.new_context(base_url=stack.address, java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"/admin/login/?next={tier['path']}")
+    page.fill("[name=username]", "admin")
+    page.fill("[name=password]", PASSWORD)
+    page.locator("[type=submit]").click()
+    page.locator("[name=capacity]").fill("12")
+    page.locator("[name=_save]").first.click()
+    context.close()
+    assert stack.check(tier["subject"]).json()["limit"] == 12
