@@ -82,3 +82,27 @@ def redis() -> Iterator[Redis]:
         client.flushdb()
         yield client
         client.flushdb()
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process() -> Iterator[None]:
+    """Let each test begin as a process that has read no settings and seen no outage."""
+    from optimizer.control import live
+    from optimizer.control import redis as access
+
+    live.forget_all()
+    access.breaker.reset()
+    yield
+    live.forget_all()
+    access.breaker.reset()
+
+
+@pytest.fixture
+def redis_away(settings: Any) -> Iterator[None]:
+    """Point this process at a port where nobody listens."""
+    from optimizer.control import redis as access
+
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    before, access._client = access._client, None
+    yield
+    access._client = before

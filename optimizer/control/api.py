@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest
-from ninja import Field, Path, Query, Router, Schema
+from ninja import Body, Field, Path, Query, Router, Schema
 
 from optimizer.control import processes, selectors
 from optimizer.control.documents import (
@@ -98,7 +98,7 @@ def read_settings(request: HttpRequest, component: str) -> dict[str, Any]:
 def change_settings(
     request: HttpRequest,
     component: str,
-    payload: dict[str, dict[str, Any]],
+    payload: Annotated[dict[str, dict[str, Any]], Body()],
     dry_run: bool = False,
     reason: Annotated[str, Query(max_length=300)] = "",
 ) -> dict[str, Any]:

