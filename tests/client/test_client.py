@@ -140,7 +140,7 @@ def test_an_answer_of_another_form_is_an_api_error(status, body):
 def test_many_threads_share_one_client(live_server, token):
     Tier.objects.update(capacity=1000)
     with Tuneup(live_server.url, token) as client:
-        found = []
+        found: list[bool] = []
 
         def work():
             found.extend(client.check("user:1").allowed for _ in range(5))

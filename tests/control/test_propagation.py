@@ -104,7 +104,7 @@ def test_a_stopped_process_is_stale_then_not_seen(monkeypatch):
             return {one.pid: one.state for one in processes.seen(number)}
 
         pids = [child.process.pid for child in started]
-        wait_until(lambda: states() == {pids[0]: "STALE", pids[1]: "SYNCED"}, 2)
+        wait_until(lambda: states() == {pids[0]: "STALE", pids[1]: "SYNCED"}, 5)
         monkeypatch.setattr(processes, "SEEN_WITHIN_SECONDS", 0.01)
         wait_until(lambda: states()[pids[0]] == "NOT SEEN", 2)
         monkeypatch.undo()
