@@ -30,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     folder = Path(tempfile.mkdtemp(prefix="tuneup-tests-"))
     config.add_cleanup(lambda: shutil.rmtree(folder))  # after the server in it has stopped
+    (folder / "static").mkdir()  # whitenoise warns where there is none
     os.environ["TUNEUP_VAR_DIR"] = str(folder)
     os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS
     os.environ["REDIS_URL"] = _database(
