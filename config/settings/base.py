@@ -28,6 +28,7 @@ def _read_var(name: str, default: str) -> str:
 
 SECRET_KEY = env.str("SECRET_KEY", default="")
 DEBUG = env.bool("DEBUG", default=False)
+ENVIRONMENT_NAME = env.str("TUNEUP_ENVIRONMENT", default="")  # shown on every admin page
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 

@@ -3,7 +3,7 @@
 import secrets
 
 from config.settings.base import *  # noqa: F403
-from config.settings.base import ALLOWED_HOSTS, SECRET_KEY, VAR_DIR
+from config.settings.base import ALLOWED_HOSTS, ENVIRONMENT_NAME, SECRET_KEY, VAR_DIR
 
 
 def _secret_key() -> str:
@@ -20,4 +20,5 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = SECRET_KEY or _secret_key()
+ENVIRONMENT_NAME = ENVIRONMENT_NAME or "local"
 ALLOWED_HOSTS = ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]"]

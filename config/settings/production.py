@@ -4,7 +4,9 @@
 """
 
 from config.settings.base import *  # noqa: F403
-from config.settings.base import env
+from config.settings.base import ENVIRONMENT_NAME, env
+
+ENVIRONMENT_NAME = ENVIRONMENT_NAME or "production"
 
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
 SECURE_REDIRECT_EXEMPT = [r"^health$", r"^ready$", r"^metrics$"]  # probes come over plain HTTP

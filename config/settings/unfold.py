@@ -17,6 +17,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _asset("icon.svg")}],
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
+    "ENVIRONMENT": "optimizer.operations.dashboard.environment",
     "DASHBOARD_CALLBACK": "optimizer.operations.dashboard.context",
     "STYLES": [_asset("admin.css")],
     "SCRIPTS": [_asset("refresh.js")],

@@ -72,7 +72,7 @@ class ApiKeyAdmin(SettingsRowAdmin):
             messages.warning(request, format_html(says, token))
         super().save_model(request, obj, form, change)
 
-    @admin.action(description="Revoke: stop at once, everywhere")
+    @admin.action(description="Revoke: stop at once, everywhere", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         with change("control", reason="Revoked in the admin"):
             count = queryset.update(active=False)

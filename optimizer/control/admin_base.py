@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from optimizer.control import selectors
 from optimizer.control.fields import FloatSetting, IntegerSetting
-from optimizer.control.forms import AmountField, SettingsForm, keep_options
+from optimizer.control.forms import AmountField, SettingsForm, SettingsFormSet, keep_options
 from optimizer.control.models import Revision
 from optimizer.control.revisions import change
 from optimizer.control.unfold import ModelAdmin, TabularInline
@@ -45,6 +45,7 @@ class SettingsInline(AmountsMixin, TabularInline):
     """Rows that are edited with the row they belong to."""
 
     extra = 0
+    formset = SettingsFormSet
 
 
 class SettingsRowAdmin(AmountsMixin, ModelAdmin):

@@ -83,17 +83,33 @@ class SettingsForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
-        row, base = self.instance, cleaned.get("change_base")
-        if isinstance(row, Recorded) and row.pk and base is not None:
-            since = selectors.revisions_of(row).filter(number__gt=base).order_by("number").last()
-            if since is not None:
-                # The page that comes back carries the newer number, so a second Save goes through.
-                raise ValidationError(
-                    f"{since.actor or since.channel} changed this since you opened it"
-                    f" (revision {since.number}): {selectors.in_words(since)}."
-                    " Save again to overwrite it."
-                )
+        refuse_stale(self.instance, cleaned.get("change_base"))
         return cleaned
+
+
+class SettingsFormSet(forms.BaseInlineFormSet):
+    """The inlines of a settings form, guarded like the form itself."""
+
+    def clean(self) -> None:
+        super().clean()
+        base = self.data.get("change_base", "")
+        for form in self.initial_forms:
+            if form.has_changed() and base.isdecimal() and len(base) < 19:
+                refuse_stale(form.instance, int(base))
+
+
+def refuse_stale(row: Any, base: int | None) -> None:
+    """Raise ValidationError when somebody changed `row` after revision `base`."""
+    if not isinstance(row, Recorded) or not row.pk or base is None:
+        return
+    since = selectors.revisions_of(row).filter(number__gt=base).order_by("number").last()
+    if since is not None:
+        # The page that comes back carries the newer number, so a second Save goes through.
+        raise ValidationError(
+            f"{since.actor or since.channel} changed this since you opened it"
+            f" (revision {since.number}): {selectors.in_words(since)}."
+            " Save again to overwrite it."
+        )
 
 
 def keep_options(value: str) -> dict[str, Any]:
@@ -112,7 +128,7 @@ def hints(setting: SettingField, row: Any) -> SafeString:
         stored = getattr(row, setting.attname, None)
         if row.pk and stored is not None and stored != default:
             chips.append(("modified", "modified"))
-    if setting.range_text:
+    if setting.range_text and not setting.choices:  # the input lists the choices
         chips.append(("", setting.range_text))
     if setting.applies == RESTART:
         chips.append(("restart", "at restart"))

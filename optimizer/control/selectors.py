@@ -26,6 +26,12 @@ class Difference:
     field: str
     before: str
     after: str
+    kind: str = "changed"  # or "added", "removed": of the whole row
+
+    def __str__(self) -> str:
+        if self.kind != "changed":
+            return f"{self.row} {self.kind}"
+        return f"{self.field} of {self.row}: {self.before} → {self.after}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,7 @@ def differences(revision: Revision) -> list[Difference]:
         for pk in {**before, **after}:
             was, became = before.get(pk), after.get(pk)
             name = _row_name(model, label, pk, became or was or {})
+            kind = "added" if was is None else "removed" if became is None else "changed"
             for field in {**(was or {}), **(became or {})}:
                 old, new = (was or {}).get(field), (became or {}).get(field)
                 if old != new and field not in _HIDDEN:
@@ -82,6 +89,7 @@ def differences(revision: Revision) -> list[Difference]:
                             str(setting.verbose_name) if setting is not None else field,
                             "—" if was is None else shown(setting, old),
                             "—" if became is None else shown(setting, new),
+                            kind,
                         )
                     )
     return found
@@ -89,10 +97,10 @@ def differences(revision: Revision) -> list[Difference]:
 
 def in_words(revision: Revision, *, most: int = 3) -> str:
     """Return a short sentence of what a revision changed."""
-    all_of_it = differences(revision)
-    parts = [f"{one.field} of {one.row}: {one.before} → {one.after}" for one in all_of_it[:most]]
-    rest = len(all_of_it) - most
-    return "; ".join(parts) + (f"; and {rest} more" if rest > 0 else "")
+    # A row that was added or removed is one part, however many fields it has.
+    parts = list(dict.fromkeys(str(one) for one in differences(revision)))
+    rest = len(parts) - most
+    return "; ".join(parts[:most]) + (f"; and {rest} more" if rest > 0 else "")
 
 
 def shown(field: models.Field | None, value: Any) -> str:

@@ -13,6 +13,7 @@ _ALIASES = {
     "day": "d", "days": "d", "hour": "h", "hours": "h", "m": "min", "minute": "min",
     "minutes": "min", "sec": "s", "second": "s", "seconds": "s",
 }  # fmt: skip
+_LONGEST = 64  # characters; more is no amount
 _PART = re.compile(r"\s*([0-9]+(?:[.,][0-9]+)?)\s*([A-Za-z]*)\s*")
 
 
@@ -45,7 +46,7 @@ def parse_amount(text: str, unit: str) -> Decimal:
     hint = f"Write a number of {unit}" + (f", or one with a unit ({names})." if names else ".")
     total, position, first = Decimal(0), 0, True
     text = text.strip()
-    if not text.strip("-"):
+    if not text.strip("-") or len(text) > _LONGEST:
         raise ValueError(hint)
     sign = -1 if text.startswith("-") else 1
     text = text.removeprefix("-").replace("_", "").replace("\u202f", "")

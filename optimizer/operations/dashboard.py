@@ -2,12 +2,16 @@
 
 from typing import Any
 
+from django.conf import settings
+from django.contrib import admin
 from django.contrib.admin.views.decorators import staff_member_required
+from django.contrib.auth.models import Group, User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.text import capfirst
 from django.views.decorators.cache import never_cache
+from django_celery_beat.models import PeriodicTask
 
 from optimizer.control import processes, registry, selectors
 from optimizer.control.models import Revision, SettingsModel
@@ -62,6 +66,7 @@ def _card(component: registry.Component) -> dict[str, Any]:
         "title": component.title,
         "description": component.description,
         "url": _settings_url(component.name),
+        "history_url": f"{_list_url(Revision)}?component={component.name}",
         "error": component.live.error,
         "facts": [
             (name.replace("_", " "), _words(value))
@@ -76,43 +81,43 @@ def _words(value: Any) -> str:
 
 
 def _settings_url(component: str) -> str:
-    models = settings_models(component)
-    return _list_url(models[0]) if models else ""
+    pages = (one for one in settings_models(component) if one in admin.site._registry)
+    return next((_list_url(one) for one in pages), "")
 
 
 def _list_url(model: Any) -> str:
-    options = model._meta
-    try:
-        return reverse(f"admin:{options.app_label}_{options.model_name}_changelist")
-    except NoReverseMatch:
-        return ""
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+
+
+def environment(request: HttpRequest) -> tuple[str, str] | None:
+    """Return the label that tells installations apart, with its colour; red is production."""
+    name: str = settings.ENVIRONMENT_NAME
+    return (name, "danger" if name.startswith("prod") else "info") if name else None
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return the sidebar: a group for each component, then the platform."""
+    """Return the sidebar: a group for each component, then the platform, as far as one may look."""
     groups = [_group("Tuneup", [("Dashboard", "space_dashboard", reverse("admin:index"))])]
     for component in registry.components():
         links = [
-            (
-                capfirst(model._meta.verbose_name_plural),
-                component.icon if issubclass(model, SettingsModel) else "list",
-                _list_url(model),
-            )
+            _link(model, component.icon if issubclass(model, SettingsModel) else "list")
             for model in settings_models(component.name)
-            if _list_url(model) and _may_view(request, model)
+            if _may_view(request, model)
         ]
         if component.name == "control":
-            revisions = reverse("admin:control_revision_changelist")
-            links.append(("Revisions", "history", revisions))
+            if _may_view(request, Revision):
+                links.append(_link(Revision, "history"))
             links.append(("API docs", "menu_book", reverse("internal-v1:openapi-view")))
-        if links:
-            groups.append(_group(component.title, links))
-    schedules = reverse("admin:django_celery_beat_periodictask_changelist")
-    people = reverse("admin:auth_user_changelist")
+        groups.append(_group(component.title, links))
+    django = ((PeriodicTask, "schedule"), (User, "person"), (Group, "group"))
     groups.append(
-        _group("Django", [("Schedules", "schedule", schedules), ("Users", "group", people)])
+        _group("Django", [_link(one, icon) for one, icon in django if _may_view(request, one)])
     )
-    return groups
+    return [group for group in groups if group["items"]]
+
+
+def _link(model: Any, icon: str) -> tuple[str, str, str]:
+    return capfirst(model._meta.verbose_name_plural), icon, _list_url(model)
 
 
 def _group(title: str, links: list[tuple[str, str, str]]) -> dict[str, Any]:
@@ -121,8 +126,5 @@ def _group(title: str, links: list[tuple[str, str, str]]) -> dict[str, Any]:
 
 
 def _may_view(request: HttpRequest, model: Any) -> bool:
-    options = model._meta
-    user = request.user
-    return user.has_perm(f"{options.app_label}.view_{options.model_name}") or user.has_perm(
-        f"{options.app_label}.change_{options.model_name}"
-    )
+    page = admin.site._registry.get(model)
+    return page is not None and page.has_view_permission(request)

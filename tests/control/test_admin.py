@@ -3,11 +3,15 @@ import re
 import pytest
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.http import HttpRequest
 from django.urls import reverse
 
 from optimizer.control import keys
 from optimizer.control.models import ApiKey, Head, PendingRevert, Recorded, Revision
+from optimizer.control.selectors import in_words
 from optimizer.control.unfold import ModelAdmin
+from optimizer.operations.dashboard import environment, navigation
 from ratelimit.models import RatelimitSettings, Subject, Tier
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
@@ -84,7 +88,8 @@ def test_a_form_and_its_inlines_are_one_revision_and_one_revert(root, tier):
         ("capacity", "1.5", "Must be a whole number, 1 tokens to"),
         ("refill_period_seconds", "2 d", "Must be between 1 s and 1 d."),
         ("refill_period_seconds", "", "This field is required."),
-        ("capacity", "9" * 400, "Must be between 1 tokens and"),
+        ("capacity", "9" * 40, "Must be between 1 tokens and"),
+        ("capacity", "9" * 400, "Write a number of tokens. Allowed: 1 tokens to"),
         ("name", "Two words", "Must be lower-case letters"),
         ("subjects-0-identifier", "", "This field is required."),
     ],
@@ -127,6 +132,19 @@ def test_who_saves_second_is_told_and_can_save_again(root, tier):
     root.post(url_of(tier), again)
     tier.refresh_from_db()
     assert tier.capacity == 9
+
+
+def test_who_would_overwrite_an_inline_row_is_told(root, tier):
+    form = tier_form(tier)
+    Subject.objects.update(identifier="user:7")
+    answer = root.post(url_of(tier), form)
+    assert "identifier of subject user:7: user:1 → user:7" in text_of(answer)
+    assert tier.subjects.get().identifier == "user:7"
+
+
+@pytest.mark.parametrize("base", ["", "x", "9" * 30])
+def test_a_base_revision_that_is_none_breaks_nothing(root, tier, base):
+    assert root.post(url_of(tier), tier_form(tier, change_base=base)).status_code in (200, 302)
 
 
 def test_a_change_elsewhere_is_no_conflict(root, tier):
@@ -257,6 +275,51 @@ def test_staff_without_rights_sees_and_changes_nothing(client, tier):
     assert client.post(reverse("admin:control_revert", args=(1,))).status_code == 403
     assert client.post(reverse("admin:control_confirm", args=(1,))).status_code == 403
     assert client.get(reverse("admin:control_revision_change", args=(1,))).status_code == 403
+
+
+def test_who_may_only_look_sees_everything_and_stops_no_key(client, tier):
+    user = get_user_model().objects.create_user("eve", password="x", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    client.force_login(user)
+    key, token = keys.issue(name="bot")
+    assert client.get(url_of(tier)).status_code == 200
+    assert client.get(reverse("admin:control_apikey_change", args=(key.pk,))).status_code == 200
+    client.post(
+        reverse("admin:control_apikey_changelist"),
+        {"action": "revoke", "_selected_action": [key.pk]},
+    )
+    assert keys.authenticate(token) is not None
+
+
+def test_the_sidebar_leads_only_where_one_may_look(client, root, tier):
+    lists = [
+        reverse(f"admin:{name}_changelist")
+        for name in ("ratelimit_tier", "control_apikey", "control_revision", "auth_user")
+    ]
+    page = text_of(root.get(reverse("admin:index")))
+    assert all(f'href="{url}"' in page for url in lists)
+    user = get_user_model().objects.create_user("eve", password="x", is_staff=True)
+    client.force_login(user)
+    sidebar = navigation(client.get(reverse("admin:index")).wsgi_request)
+    linked = {item["link"] for group in sidebar for item in group["items"]}
+    assert not linked.intersection(lists)
+
+
+def test_a_row_that_comes_or_goes_is_one_part_of_the_words(tier):
+    tier.delete()
+    made, _, gone = Revision.objects.order_by("number")
+    assert in_words(made) == "tier small added"
+    assert in_words(gone) == "subject user:1 removed; tier small removed"
+
+
+def test_the_label_tells_production_apart(root, settings):
+    settings.ENVIRONMENT_NAME = "production"
+    assert "production" in text_of(root.get(reverse("admin:index")))
+    assert environment(HttpRequest()) == ("production", "danger")
+    settings.ENVIRONMENT_NAME = "staging"
+    assert environment(HttpRequest()) == ("staging", "info")
+    settings.ENVIRONMENT_NAME = ""
+    assert environment(HttpRequest()) is None
 
 
 @pytest.mark.parametrize("revision", ["", "0", "x", "-1", "9" * 30, "999"])
