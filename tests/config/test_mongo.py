@@ -35,8 +35,8 @@ def server_environment() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "done").exists():
             subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-            pip = [folder / "venv" / "bin" / "pip", "install", "--quiet", "--pre"]
-            subprocess.run([*pip, "--requirement", REQUIREMENTS], check=True)
+            pip = [str(folder / "venv" / "bin" / "pip"), "install", "--quiet", "--pre"]
+            subprocess.run([*pip, "--requirement", str(REQUIREMENTS)], check=True)
             (folder / "done").touch()
     return folder / "venv" / "bin" / "secantusd-py"
 
@@ -45,11 +45,12 @@ def server_environment() -> Path:
 def uri(tmp_path_factory) -> Iterator[str]:
     port = free_port()
     storage = tmp_path_factory.mktemp("mongo")
-    command = [server_environment(), "--port", str(port), "--storage-path", storage]
+    command = [str(server_environment()), "--port", str(port), "--storage-path", str(storage)]
     process = guard.spawn(command, output=subprocess.DEVNULL)
     address = f"mongodb://127.0.0.1:{port}/"
     try:
         deadline = time.monotonic() + START_SECONDS
+        client: MongoClient[dict[str, object]]
         with MongoClient(address, serverSelectionTimeoutMS=500) as client:
             while True:
                 try:
