@@ -32,6 +32,7 @@ class Child:
     """A Python process that runs `code` and talks in lines."""
 
     def __init__(self, code: str, **environment: str) -> None:
+        self._unread = b""
         self.process = subprocess.Popen(
             [sys.executable, "-u", "-c", _PRELUDE + code],
             stdin=subprocess.PIPE,
@@ -48,8 +49,15 @@ class Child:
     def read(self, within_seconds: float) -> str | None:
         """Return the next line, None where none comes in time or the process has ended."""
         assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], within_seconds)
-        return self.process.stdout.readline().strip() or None if ready else None
+        output = self.process.stdout.fileno()
+        until = time.monotonic() + within_seconds
+        while b"\n" not in self._unread:  # a pipe object would hide lines in its own buffer
+            ready, _, _ = select.select([output], [], [], max(0.0, until - time.monotonic()))
+            if not ready or not (more := os.read(output, 65536)):
+                return None
+            self._unread += more
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line.decode().strip()
 
     def read_until(self, line: str, within_seconds: float) -> float:
         """Wait for a line; return the seconds it took. Raises AssertionError."""

@@ -9,11 +9,13 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import redis
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, connections
 
 from optimizer.control import keys, live, processes, revisions
 from optimizer.control.redis import RedisAway, new_client
@@ -42,7 +44,6 @@ class Watcher(threading.Thread):
                 logger.exception("The settings watcher failed in this turn")
                 self._stopping.wait(1.0)
         self._disconnect()
-        close_old_connections()
 
     def stop(self) -> None:
         """End the thread after its present turn."""
@@ -52,14 +53,16 @@ class Watcher(threading.Thread):
         told = self._wait()
         now = time.monotonic()
         if now >= self._poll_at:
-            self._poll_at = now + control.current().poll_interval_seconds
-            self._poll()
+            with _database():
+                self._poll()
+                self._poll_at = now + control.current().poll_interval_seconds
         elif told:
-            live.try_to_catch_up()
-            close_old_connections()
+            with _database():
+                live.try_to_catch_up()
         if told or now >= self._report_at:
-            self._report_at = now + HEARTBEAT_SECONDS
-            self._report()
+            reported = self._report()
+            # A report that was missed is soon tried again: an admin may be waiting to see it.
+            self._report_at = now + (HEARTBEAT_SECONDS if reported else _RECONNECT_SECONDS)
 
     def _poll(self) -> None:
         if live.try_to_catch_up():
@@ -68,9 +71,8 @@ class Watcher(threading.Thread):
                 keys.write_last_used()
             except DatabaseError as error:
                 logger.warning("Due reverts cannot be done: %s", error)
-        close_old_connections()
 
-    def _report(self) -> None:
+    def _report(self) -> bool:
         errors = "; ".join(f"{one.component}: {one.error}" for one in live.all_live() if one.error)
         try:
             processes.report(
@@ -80,7 +82,8 @@ class Watcher(threading.Thread):
                 expiry_seconds=control.current().process_expiry_seconds,
             )
         except RedisAway:
-            return
+            return False
+        return True
 
     def _wait(self) -> bool:
         """Wait for a message or the next duty; True when there may be a new revision."""
@@ -114,6 +117,22 @@ class Watcher(threading.Thread):
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+
+
+# A child that is forked while its parent has an SQLite database open inherits the mapping of the
+# write-ahead index, and reads the past for ever once that file is replaced. So no fork happens
+# while this thread has a connection, and the thread that forks closes its own first.
+_no_fork = threading.Lock()
+_FORK_WAITS_SECONDS = 5.0
+
+
+@contextmanager
+def _database() -> Iterator[None]:
+    with _no_fork:
+        try:
+            yield
+        finally:
+            connections.close_all()
 
 
 _watcher: Watcher | None = None
@@ -151,12 +170,30 @@ def stop() -> None:
         processes.leave()
 
 
-def _after_fork() -> None:
-    global _watcher, _lock
-    _watcher, _lock = None, threading.Lock()
+def _before_fork() -> None:
+    # A database that hangs must not keep the parent from forking for ever.
+    _forking.got_it = _no_fork.acquire(timeout=_FORK_WAITS_SECONDS)
+    for connection in connections.all(initialized_only=True):
+        if connection.vendor == "sqlite" and not connection.in_atomic_block:
+            connection.close()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+def _after_fork_in_parent() -> None:
+    if _forking.got_it:
+        _no_fork.release()
+
+
+def _after_fork_in_child() -> None:
+    global _watcher, _lock, _no_fork
+    _watcher, _lock, _no_fork = None, threading.Lock(), threading.Lock()
+
+
+_forking = threading.local()
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)
 atexit.register(stop)
 
 

@@ -3,8 +3,10 @@
 import os
 import signal
 import time
+from collections import Counter
 
 import pytest
+from django.db import connection
 
 from optimizer.control import live, processes
 from optimizer.control.models import ControlSettings, Head
@@ -46,6 +48,35 @@ while True:
 """
 
 
+FORK_AT_ANY_MOMENT = """
+import os, time
+from django.db import connections
+from optimizer.control import watcher
+from tests.sample.live import sample
+watcher.start("worker")
+sample.current()
+for _ in range(6):
+    until = time.monotonic() + 0.05
+    while time.monotonic() < until:  # the parent asks its database all the time
+        watcher._watcher._poll_at = 0.0
+        time.sleep(0.001)
+    if not os.fork():
+        break
+else:
+    connections.close_all()
+    print("forked")
+    os.wait()
+watcher.ensure()
+last = None
+while True:
+    now = sample.current().workers
+    if now != last:
+        print(now)
+        last = now
+    time.sleep(0.01)
+"""
+
+
 def wait_until(condition, within_seconds=5.0):
     deadline = time.monotonic() + within_seconds
     while not (result := condition()):
@@ -81,6 +112,22 @@ def test_a_forked_child_follows_on_its_own():
         child.read_until("2", 20)
         SampleSettings(workers=9).save()
         child.read_until("9", 3.0)
+
+
+@pytest.mark.usefixtures("redis")
+def test_children_forked_while_the_parent_reads_follow_for_ever():
+    """SQLite replaces its write-ahead index when the last connection closes."""
+    connection.close()
+    with children(1, FORK_AT_ANY_MOMENT) as (parent,):
+        parent.read_until("forked", 20)
+        for workers in range(10, 16):
+            SampleSettings(workers=workers).save()
+            connection.close()
+            time.sleep(0.3)
+        said: Counter[str] = Counter()
+        while (line := parent.read(1.0)) is not None:
+            said[line] += 1
+        assert said["15"] == 6, said
 
 
 def test_without_redis_a_process_follows_within_its_poll_interval():
