@@ -55,7 +55,7 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def signed_in(browser: Browser, stack: Stack) -> StorageState:
-    """Log in once: the outer wall allows an address ten tries a minute."""
+    """Log in once for all tests, by the form."""
     context = browser.new_context(base_url=stack.address)
     watched = Watched(context.new_page())
     page = watched.page
