@@ -106,6 +106,13 @@ def test_all_processes_of_the_stack_are_seen(stack):
     assert httpx.get(f"{stack.address}/ready").json() == {"status": "up"}
 
 
+def test_no_process_falls_behind_after_many_changes(stack, tier):
+    for capacity in range(10, 20):
+        patch(stack, "ratelimit", tier={tier["name"]: {"capacity": capacity}})
+        time.sleep(0.2)
+    eventually(lambda: roles(stack) == {"web": 4, "worker": 3, "beat": 1}, 5)
+
+
 def test_a_tier_edited_in_the_admin_governs_every_process_within_a_second(stack, tier):
     assert [stack.check(tier["subject"]).status_code for _ in range(4)] == [200, 200, 200, 429]
     with AdminSession(stack.address, PASSWORD) as admin:
@@ -243,7 +250,7 @@ def test_redis_killed_and_restarted_under_load_breaks_no_call(stack, tier):
 def test_an_invalid_value_is_refused_alike_by_form_api_and_import(stack, tier):
     with AdminSession(stack.address, PASSWORD) as admin:
         page = admin.save(tier["path"], capacity="0")
-        assert "Must be between 1 tokens and" in page.text
+        assert "Must be between 1 token and" in page.text
     headers = {"Authorization": f"Bearer {stack.api_key}"}
     refused = httpx.patch(
         f"{stack.address}/internal/v1/control/settings/ratelimit",
@@ -252,7 +259,7 @@ def test_an_invalid_value_is_refused_alike_by_form_api_and_import(stack, tier):
     )
     (error,) = refused.json()["errors"]
     assert error["field"] == f"ratelimit.tier.{tier['name']}.capacity"
-    assert error["message"].startswith("Must be between 1 tokens and")
+    assert error["message"].startswith("Must be between 1 token and")
     document = stack.folder / "bad.yaml"
     document.write_text(f"ratelimit: {{tier: {{{tier['name']}: {{capacity: 0}}}}}}")
     with pytest.raises(Exception, match="returned non-zero exit status 1"):
