@@ -247,6 +247,24 @@ def test_redis_killed_and_restarted_under_load_breaks_no_call(stack, tier):
     assert slow_requests(stack) == slow_before
 
 
+def test_metrics_gather_web_and_celery_and_forget_the_killed(stack, tier):
+    def metric(start: str) -> float:
+        text = httpx.get(f"{stack.address}/metrics").text
+        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(start))
+
+    decisions = (
+        f'tuneup_ratelimit_decisions_total{{outcome="allowed",source="redis",tier="{tier["name"]}"'
+    )
+    stack.check(tier["subject"])
+    pids = limits_in_workers(stack, tier["subject"])
+    assert metric(decisions) >= 2
+    os.kill(next(iter(pids)), signal.SIGKILL)
+    head = api(stack, "GET", "revisions?limit=1").json()[0]["number"]
+    patch(stack, "ratelimit", tier={tier["name"]: {"capacity": 99}})
+    eventually(lambda: metric("tuneup_settings_revision") == head + 1, 20)
+    eventually(lambda: len(limits_in_workers(stack, tier["subject"])) == 2, 20)
+
+
 def test_an_invalid_value_is_refused_alike_by_form_api_and_import(stack, tier):
     with AdminSession(stack.address, PASSWORD) as admin:
         page = admin.save(tier["path"], capacity="0")
