@@ -17,7 +17,12 @@ from optimizer.control.documents import (
 from optimizer.control.models import Revision
 from optimizer.control.problems import Problem
 from optimizer.control.redis import RedisAway
-from optimizer.control.revisions import RevertRefused, confirm, revert
+from optimizer.control.revisions import (
+    MAX_REVERT_AFTER_SECONDS,
+    RevertRefused,
+    confirm,
+    revert,
+)
 
 router = Router()
 
@@ -101,11 +106,23 @@ def change_settings(
     payload: Annotated[dict[str, dict[str, Any]], Body()],
     dry_run: bool = False,
     reason: Annotated[str, Query(max_length=300)] = "",
+    revert_after_seconds: Annotated[int | None, Query(ge=1, le=MAX_REVERT_AFTER_SECONDS)] = None,
+    unless_confirmed: bool = False,
 ) -> dict[str, Any]:
-    """Apply a partial document whole or not at all, as one revision."""
+    """Apply a partial document whole or not at all, as one revision.
+
+    With `revert_after_seconds` it ends by itself, with `unless_confirmed` only when nobody
+    confirms it.
+    """
     document = {_known(component): payload}
     try:
-        changes = apply_document(document, dry_run=dry_run, reason=_clean(reason))
+        changes = apply_document(
+            document,
+            dry_run=dry_run,
+            reason=_clean(reason),
+            revert_after_seconds=revert_after_seconds,
+            unless_confirmed=unless_confirmed,
+        )
     except DocumentError as error:
         raise Problem.from_fields(error.errors) from error
     return {"changes": changes, "dry_run": dry_run}

@@ -63,10 +63,18 @@ def export_document(components: Iterable[str] | None = None) -> Document:
     }
 
 
-def apply_document(document: Any, *, dry_run: bool = False, reason: str = "") -> list[Change]:
+def apply_document(
+    document: Any,
+    *,
+    dry_run: bool = False,
+    reason: str = "",
+    revert_after_seconds: int | None = None,
+    unless_confirmed: bool = False,
+) -> list[Change]:
     """Apply a document whole or not at all; return what it changes.
 
-    Each component gets one revision. With `dry_run` nothing is kept. Raises DocumentError with
+    Each component gets one revision, which may end by itself (see `change`). With `dry_run` nothing
+    is kept. Raises DocumentError with
     every error found, by field.
     """
     errors: dict[str, list[str]] = {}
@@ -80,7 +88,14 @@ def apply_document(document: Any, *, dry_run: bool = False, reason: str = "") ->
                 if name not in known:
                     errors[str(name)] = [f"No such component. Known: {', '.join(known)}."]
                     continue
-                recorder = stack.enter_context(change(name, reason=reason))
+                recorder = stack.enter_context(
+                    change(
+                        name,
+                        reason=reason,
+                        revert_after_seconds=revert_after_seconds,
+                        unless_confirmed=unless_confirmed,
+                    )
+                )
                 _apply_component(name, sections, errors)
                 changes += _changes(name, recorder)
             if errors:

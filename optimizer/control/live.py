@@ -8,9 +8,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
+from optimizer.control import metrics
+
+UNKNOWN = -1  # no revision has been reached yet
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
@@ -76,7 +79,7 @@ class _State:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.revision = -1
+        self.revision = UNKNOWN
 
 
 _all: dict[str, LiveSettings[Any]] = {}
@@ -96,21 +99,22 @@ def reached_revision() -> int:
 def catch_up() -> int:
     """Reload what changed since this process's revision; return the revision reached."""
     with _state.lock:
-        head = _head()
-        while True:
-            known = _state.revision
-            pending = [one for one in all_live() if one.error or one._snapshot is None]
-            if head == known and not pending:
-                return head
-            changed = _changed_between(known, head)
+        reached, head = _state.revision, _head()
+        pending = [one for one in all_live() if one.error or one._snapshot is None]
+        while head != reached or pending:
+            changed = _changed_between(reached, head)
             results = [
                 one.reload() for one in all_live() if one in pending or one.component in changed
             ]
             if not all(results):
-                return known
-            _state.revision = head
+                break
             # Rows read while another change committed may be of two revisions: look again.
-            head = _head()
+            reached, pending, head = head, [], _head()
+        # What an open transaction shows may yet be rolled back, and its number given out again.
+        _state.revision = UNKNOWN if connection.in_atomic_block else reached
+        metrics.REVISION.set(_state.revision)
+        metrics.FAILING.set(sum(bool(one.error) for one in all_live()))
+        return reached
 
 
 def _head() -> int:
@@ -123,7 +127,7 @@ def _changed_between(known: int, head: int) -> set[str]:
     """Return the components to read; all of them at first, and when a backup was restored."""
     from optimizer.control.models import Revision
 
-    if known < 0 or head < known:
+    if known == UNKNOWN or head < known:
         return set(_all)
     newer = Revision.objects.filter(number__gt=known, number__lte=head)
     return set(newer.order_by().values_list("component", flat=True).distinct())
@@ -141,7 +145,7 @@ def try_to_catch_up() -> bool:
 
 def forget_all() -> None:
     """Drop every snapshot, as in a process that has just started."""
-    _state.revision = -1
+    _state.revision = UNKNOWN
     for live in all_live():
         live.forget()
         live.error = ""

@@ -16,6 +16,8 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from optimizer.control import metrics
+
 R = TypeVar("R")
 
 
@@ -47,7 +49,6 @@ class CircuitBreaker:
         self._count = 0
         self._probe_at = 0.0
         self._open = False
-        self.opened_total = 0
 
     @property
     def state(self) -> str:
@@ -73,6 +74,7 @@ class CircuitBreaker:
         if self._count or self._open:
             with self._lock:
                 self._count, self._open = 0, False
+            metrics.BREAKER_OPEN.set(0)
 
     def failed(self) -> None:
         """Note a call that was not."""
@@ -80,7 +82,8 @@ class CircuitBreaker:
             self._count += 1
             if self._open or self._count >= self.failures:
                 if not self._open:
-                    self.opened_total += 1
+                    metrics.BREAKER_OPENED.inc()
+                    metrics.BREAKER_OPEN.set(1)
                 self._open = True
                 self._probe_at = self._clock() + self._pause()
 

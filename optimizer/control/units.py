@@ -25,7 +25,8 @@ def format_amount(value: float | int | None, unit: str) -> str:
     if value is None:
         return ""
     if unit not in _STEPS:
-        return f"{_plain(value)} {unit}".rstrip()
+        name = unit.removesuffix("s") if value == 1 else unit
+        return f"{_plain(value)} {name}".rstrip()
     if value == 0:
         return f"0 {_STEPS[unit][-1][0]}"
     if unit == "seconds" and value == int(value) and value > 60:
@@ -59,7 +60,7 @@ def parse_amount(text: str, unit: str) -> Decimal:
         key = _ALIASES.get(key, key)
         if not key and (not first or match.end() != len(text)):
             raise ValueError(hint)
-        if key and not steps.get(key) and name != unit:
+        if key and not steps.get(key) and name not in (unit, unit.removesuffix("s")):
             raise ValueError(hint)
         try:
             total += Decimal(number.replace(",", ".")) * (steps.get(key) or 1)

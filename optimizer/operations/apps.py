@@ -10,7 +10,6 @@ class OperationsConfig(AppConfig):
 
     def ready(self) -> None:
         from optimizer.control import registry
-        from optimizer.operations import metrics  # noqa: F401  (listens to Celery's signals)
         from optimizer.operations.live import operations
 
         def status() -> dict[str, Any]:

@@ -4,9 +4,8 @@ import os
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
 
-from celery.signals import worker_process_shutdown
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -31,7 +30,8 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 def exposition() -> tuple[bytes, str]:
     """Return the metrics of all processes, or of this one where they share no folder."""
     registry = REGISTRY
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        _forget_the_dead(Path(folder))
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry), CONTENT_TYPE_LATEST
@@ -64,8 +64,16 @@ def _duration(route: str) -> Histogram:
     return DURATION.labels(route)
 
 
-@worker_process_shutdown.connect
-def _forget_child(pid: int, **_: Any) -> None:
-    # Else a gauge of living processes goes on counting children that were recycled.
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+def _forget_the_dead(folder: Path) -> None:
+    """Drop the gauges of processes that are gone: recycled children, and those that were killed.
+
+    Without it a gauge of living processes would go on counting them.
+    """
+    pids = {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*_*.db")}
+    for pid in pids:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            multiprocess.mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+        except PermissionError:  # another user's, and alive
+            continue

@@ -36,7 +36,7 @@ def tier_form(tier, **changes):
     return {
         "name": tier.name,
         "capacity": "5 tokens",
-        "refill_tokens": "1 tokens",
+        "refill_tokens": "1 token",
         "refill_period_seconds": "1 s",
         "when_redis_is_away": "open",
         "change_reason": "",
@@ -83,13 +83,13 @@ def test_a_form_and_its_inlines_are_one_revision_and_one_revert(root, tier):
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("capacity", "0", "Must be between 1 tokens and 1\u202f000\u202f000 tokens."),
-        ("capacity", "many", "Write a number of tokens. Allowed: 1 tokens to"),
-        ("capacity", "1.5", "Must be a whole number, 1 tokens to"),
+        ("capacity", "0", "Must be between 1 token and 1\u202f000\u202f000 tokens."),
+        ("capacity", "many", "Write a number of tokens. Allowed: 1 token to"),
+        ("capacity", "1.5", "Must be a whole number, 1 token to"),
         ("refill_period_seconds", "2 d", "Must be between 1 s and 1 d."),
         ("refill_period_seconds", "", "This field is required."),
-        ("capacity", "9" * 40, "Must be between 1 tokens and"),
-        ("capacity", "9" * 400, "Write a number of tokens. Allowed: 1 tokens to"),
+        ("capacity", "9" * 40, "Must be between 1 token and"),
+        ("capacity", "9" * 400, "Write a number of tokens. Allowed: 1 token to"),
         ("name", "Two words", "Must be lower-case letters"),
         ("subjects-0-identifier", "", "This field is required."),
     ],

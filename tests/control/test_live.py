@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 
 from optimizer.control import live
 from optimizer.control.models import Head
@@ -16,7 +16,7 @@ def test_a_read_costs_no_query_after_the_first(django_assert_num_queries):
         assert sample.current().workers == 2
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_only_what_changed_is_read_again(django_assert_max_num_queries):
     live.catch_up()
     with django_assert_max_num_queries(1):
@@ -39,7 +39,7 @@ def test_a_reload_that_fails_keeps_the_last_good_snapshot_and_shows(monkeypatch,
     assert sample.error == ""
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_a_database_restored_from_a_backup_is_obeyed():
     Shelf.objects.create(name="low")
     Head.objects.update_or_create(pk=1, defaults={"revision": 50})
@@ -49,6 +49,16 @@ def test_a_database_restored_from_a_backup_is_obeyed():
     live.catch_up()
     assert live.reached_revision() == 3
     assert sample.current().workers == 7
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_read_in_a_transaction_that_failed_is_forgotten():
+    with transaction.atomic():
+        SampleSettings(workers=9).save()
+        assert sample.current().workers == 9
+        transaction.set_rollback(True)
+    SampleSettings(workers=5).save()  # takes the number that was given back
+    assert sample.current().workers == 5
 
 
 @pytest.mark.django_db(transaction=True)

@@ -17,6 +17,7 @@ from optimizer.control.units import format_amount, parse_amount
         (0.25, "seconds", "0.25 s"),
         (61.5, "seconds", "61.5 s"),
         (20, "tokens", "20 tokens"),
+        (1, "tokens", "1 token"),
         (3, "", "3"),
         (None, "seconds", ""),
     ],
@@ -35,6 +36,7 @@ def test_an_amount_reads_in_the_largest_unit_that_keeps_it_exact(value, unit, te
         ("0,5 s", "seconds", 0.5),
         ("-3", "seconds", -3),
         ("7 tokens", "tokens", 7),
+        ("1 token", "tokens", 1),
         ("1\u202f000", "tokens", 1000),
     ],
 )

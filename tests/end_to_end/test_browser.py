@@ -115,7 +115,7 @@ def test_an_unsaved_number_out_of_range_is_refused_beside_its_field(stack, watch
     page.goto(tier["path"])
     page.fill("[name=capacity]", "0")
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_text(re.compile("Must be between 1 tokens and"))).to_be_visible()
+    expect(page.get_by_text(re.compile("Must be between 1 token and"))).to_be_visible()
 
 
 def test_a_change_is_confirmed_in_the_panel(stack, watched, tier):

@@ -106,6 +106,13 @@ def test_all_processes_of_the_stack_are_seen(stack):
     assert httpx.get(f"{stack.address}/ready").json() == {"status": "up"}
 
 
+def test_no_process_falls_behind_after_many_changes(stack, tier):
+    for capacity in range(10, 20):
+        patch(stack, "ratelimit", tier={tier["name"]: {"capacity": capacity}})
+        time.sleep(0.2)
+    eventually(lambda: roles(stack) == {"web": 4, "worker": 3, "beat": 1}, 5)
+
+
 def test_a_tier_edited_in_the_admin_governs_every_process_within_a_second(stack, tier):
     assert [stack.check(tier["subject"]).status_code for _ in range(4)] == [200, 200, 200, 429]
     with AdminSession(stack.address, PASSWORD) as admin:
@@ -240,10 +247,28 @@ def test_redis_killed_and_restarted_under_load_breaks_no_call(stack, tier):
     assert slow_requests(stack) == slow_before
 
 
+def test_metrics_gather_web_and_celery_and_forget_the_killed(stack, tier):
+    def metric(start: str) -> float:
+        text = httpx.get(f"{stack.address}/metrics").text
+        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(start))
+
+    decisions = (
+        f'tuneup_ratelimit_decisions_total{{outcome="allowed",source="redis",tier="{tier["name"]}"'
+    )
+    stack.check(tier["subject"])
+    pids = limits_in_workers(stack, tier["subject"])
+    assert metric(decisions) >= 2
+    os.kill(next(iter(pids)), signal.SIGKILL)
+    head = api(stack, "GET", "revisions?limit=1").json()[0]["number"]
+    patch(stack, "ratelimit", tier={tier["name"]: {"capacity": 99}})
+    eventually(lambda: metric("tuneup_settings_revision") == head + 1, 20)
+    eventually(lambda: len(limits_in_workers(stack, tier["subject"])) == 2, 20)
+
+
 def test_an_invalid_value_is_refused_alike_by_form_api_and_import(stack, tier):
     with AdminSession(stack.address, PASSWORD) as admin:
         page = admin.save(tier["path"], capacity="0")
-        assert "Must be between 1 tokens and" in page.text
+        assert "Must be between 1 token and" in page.text
     headers = {"Authorization": f"Bearer {stack.api_key}"}
     refused = httpx.patch(
         f"{stack.address}/internal/v1/control/settings/ratelimit",
@@ -252,7 +277,7 @@ def test_an_invalid_value_is_refused_alike_by_form_api_and_import(stack, tier):
     )
     (error,) = refused.json()["errors"]
     assert error["field"] == f"ratelimit.tier.{tier['name']}.capacity"
-    assert error["message"].startswith("Must be between 1 tokens and")
+    assert error["message"].startswith("Must be between 1 token and")
     document = stack.folder / "bad.yaml"
     document.write_text(f"ratelimit: {{tier: {{{tier['name']}: {{capacity: 0}}}}}}")
     with pytest.raises(Exception, match="returned non-zero exit status 1"):

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -153,5 +154,27 @@ def test_settings_are_read_and_changed_over_the_api(client):
     assert OperationsSettings.load().login_rate_per_minute == 10
     assert post(f"{base}/confirm", {}).json() == {"confirmed": False}
     assert post("/internal/v1/control/revisions/999/revert", {}).status_code == 404
+    brief = patch(good, "?revert_after_seconds=60&unless_confirmed=true")
+    assert brief.status_code == 200
+    newest = client.get("/internal/v1/control/revisions?limit=1", headers=headers).json()[0]
+    base = f"/internal/v1/control/revisions/{newest['number']}"
+    assert post(f"{base}/confirm", {}).json() == {"confirmed": True}
+    assert patch(good, "?revert_after_seconds=0").status_code == 422
     assert client.get("/internal/v1/control/processes", headers=headers).json() == []
     assert client.get(f"{path}x", headers=headers).status_code == 404
+
+
+def test_gauges_of_killed_processes_are_dropped(tmp_path):
+    import subprocess
+    import sys
+
+    from optimizer.operations.metrics import _forget_the_dead
+
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    dead, alive = (tmp_path / f"gauge_livesum_{pid}.db" for pid in (child.pid, os.getpid()))
+    counter = tmp_path / f"counter_{child.pid}.db"
+    for file in (dead, alive, counter):
+        file.touch()
+    _forget_the_dead(tmp_path)
+    assert [file.exists() for file in (dead, alive, counter)] == [False, True, True]
