@@ -121,9 +121,9 @@ def test_a_tier_edited_in_the_admin_governs_every_process_within_a_second(stack,
     time.sleep(1)
     assert set(limits_seen(stack, tier["subject"])) == {50}
     assert set(limits_in_workers(stack, tier["subject"]).values()) == {50}
-    for one in api(stack, "GET", "processes").json():
-        assert one["state"] == "SYNCED"
-        assert one["took_seconds"] is None or one["took_seconds"] < 1
+    seen = [one for one in api(stack, "GET", "processes").json() if one["state"] != "NOT SEEN"]
+    assert {one["state"] for one in seen} == {"SYNCED"}
+    assert max(one["took_seconds"] or 0 for one in seen) < 1
 
 
 def test_a_revert_restores_the_form_with_its_inlines_everywhere(stack, tier):
