@@ -1,15 +1,21 @@
-"""What live settings cost: reading one against peers, and telling six processes of a change.
+"""What live settings cost: reading one against peers, telling six processes of a change, and the
+slowest HTTP call while Redis hangs, dies and returns.
 
 Run `python -m benchmarks.control [--json FILE]`; it makes its own database and Redis.
 """
 
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
+
+import httpx
+from redis import Redis
 
 from benchmarks.table import Row, arguments, nanoseconds_per_call, show
 from optimizer.operations import embedded_redis, guard
@@ -107,12 +113,96 @@ def propagation() -> list[Row]:
     ]
 
 
+class Server:
+    """The benchmark's own Redis."""
+
+    def start(self, redis: embedded_redis.EmbeddedRedis) -> None:
+        self._process = guard.spawn(redis.command, output=subprocess.DEVNULL)
+        while not embedded_redis.answers(redis.url):
+            time.sleep(0.02)
+        with Redis.from_url(redis.url) as client:
+            self._pid = int(client.info("server")["process_id"])
+
+    def freeze(self) -> None:
+        os.kill(self._pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self._pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        os.kill(self._pid, signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+
+def outage(redis: embedded_redis.EmbeddedRedis, server: Server) -> list[Row]:
+    """Call the API all the time while Redis is frozen, killed and started again."""
+    from optimizer.control import keys
+
+    _, token = keys.issue(name="benchmark")
+    port = embedded_redis.free_port()
+    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--port", str(port)]
+    command += ["--workers", "2", "--blocking-threads", "2", "--log-level", "error"]
+    web = guard.spawn([*command, "config.wsgi:application"], output=subprocess.DEVNULL)
+    took: list[float] = []
+    wrong: list[int] = []
+    stopping = threading.Event()
+
+    def call() -> None:
+        headers = {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as http:
+            while not stopping.is_set():
+                start = time.perf_counter()
+                answer = http.post("/internal/v1/ratelimit/check", json={"subject": "bench"})
+                took.append((time.perf_counter() - start) * 1000)
+                if answer.status_code not in (200, 429):
+                    wrong.append(answer.status_code)
+                time.sleep(0.005)
+
+    try:
+        while not _listens(port):
+            time.sleep(0.05)
+        threads = [threading.Thread(target=call) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        time.sleep(1)
+        took.clear()
+        server.freeze()
+        time.sleep(1.5)
+        server.thaw()
+        time.sleep(1)
+        server.kill()
+        time.sleep(1)
+        server.start(redis)
+        time.sleep(1.5)
+        stopping.set()
+        for thread in threads:
+            thread.join()
+    finally:
+        web.terminate()
+        web.wait()
+    assert not wrong, wrong
+    title = f"Redis frozen, killed, restarted: slowest of {len(took):,} calls"
+    return [Row(title, max(took), "ms", target="target: <= 350 ms, none failed")]
+
+
+def _listens(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=1).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 def main() -> None:
     options = arguments(__doc__ or "")
     with tempfile.TemporaryDirectory(prefix="tuneup-bench-") as name:
         folder = Path(name)
         redis = embedded_redis.configure(folder / "redis", embedded_redis.find_server())
-        server = guard.spawn(redis.command, output=subprocess.DEVNULL)
+        server = Server()
+        server.start(redis)
         os.environ.update(
             DJANGO_SETTINGS_MODULE="config.settings.local",
             TUNEUP_VAR_DIR=name,
@@ -120,17 +210,15 @@ def main() -> None:
             REDIS_URL=redis.url,
         )
         try:
-            while not embedded_redis.answers(redis.url):
-                time.sleep(0.02)
             import django
             from django.core.management import call_command
 
             django.setup()
             call_command("migrate", verbosity=0)
-            show("Live settings", reading(redis.url) + propagation(), options.json)
+            rows = reading(redis.url) + propagation() + outage(redis, server)
+            show("Live settings", rows, options.json)
         finally:
-            server.terminate()
-            server.wait()
+            server.stop()
 
 
 if __name__ == "__main__":

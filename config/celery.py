@@ -4,7 +4,12 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, worker_init, worker_process_init
+from celery.signals import (
+    beat_init,
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
 
@@ -19,6 +24,13 @@ def _watch_in_worker(**_: Any) -> None:
     from optimizer.control import watcher
 
     watcher.start("worker")
+
+
+@worker_process_shutdown.connect
+def _leave(**_: Any) -> None:
+    from optimizer.control import watcher
+
+    watcher.stop()  # a pool's child ends without atexit
 
 
 @beat_init.connect

@@ -25,5 +25,6 @@ def logging_settings(*, level: str, style: str) -> dict[str, Any]:
                 "filters": ["request_id"],
             },
         },
+        "loggers": {"httpx": {"level": "WARNING"}},  # else a line for each request
         "root": {"handlers": ["stderr"], "level": level},
     }

@@ -30,13 +30,10 @@ _REPORT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local stamp = string.format('%.0f', now)
-if redis.call('HGET', KEYS[2], 'revision') ~= ARGV[5] then
-  local published = redis.call('GET', KEYS[3])
-  local took = ''
-  if published and redis.call('EXISTS', KEYS[2]) == 1 then
-    took = string.format('%.6f', (now - published) / 1000000)
-  end
-  redis.call('HSET', KEYS[2], 'revision', ARGV[5], 'took_seconds', took)
+local before = redis.call('HGET', KEYS[2], 'revision')
+if before ~= ARGV[5] then
+  -- A process that has just started did not wait for anything.
+  redis.call('HSET', KEYS[2], 'revision', ARGV[5], 'reached_at', before and stamp or '')
 end
 redis.call('HSET', KEYS[2], 'role', ARGV[2], 'host', ARGV[3], 'pid', ARGV[4], 'error', ARGV[7])
 redis.call('EXPIRE', KEYS[2], ARGV[6])
@@ -48,7 +45,11 @@ return stamp
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process as it last reported itself."""
+    """A process as it last reported itself.
+
+    `took_seconds` is from the announcement of the revision asked for until this process obeyed,
+    None where it started later or has gone on since.
+    """
 
     role: str
     host: str
@@ -78,7 +79,7 @@ def report(role: str, revision: int, *, error: str, expiry_seconds: int) -> None
     """Report this process with the revision it has reached. Raises RedisAway."""
     me = f"{socket.gethostname()}:{os.getpid()}"
     call(lambda r: r.eval(
-        _REPORT, 3, _PROCESSES, _PROCESS + me, f"{_PUBLISHED}{revision}",
+        _REPORT, 2, _PROCESSES, _PROCESS + me,
         me, role, socket.gethostname(), os.getpid(), revision, expiry_seconds, error[:200],
     ))  # fmt: skip
 
@@ -103,10 +104,16 @@ def seen(revision: int) -> list[Process]:
         now = seconds * 1_000_000 + microseconds
         members: list[Any] = r.zrange(_PROCESSES, 0, -1, withscores=True)
         pipe = r.pipeline(transaction=False)
+        pipe.get(f"{_PUBLISHED}{revision}")
         for member, _ in members:
             pipe.hgetall(_PROCESS + member.decode())
-        rows = zip(members, pipe.execute(), strict=True)
-        return [_process(row, (now - at) / 1e6, revision) for (_, at), row in rows if row]
+        published, *rows = pipe.execute()
+        seen_at = (at for _, at in members)
+        return [
+            _process(row, (now - at) / 1e6, revision, published)
+            for at, row in zip(seen_at, rows, strict=True)
+            if row
+        ]
 
     return sorted(call(read), key=lambda p: (_ORDER.get(p.role, 9), p.host, p.pid))
 
@@ -114,19 +121,25 @@ def seen(revision: int) -> list[Process]:
 _ORDER = {"web": 0, "worker": 1, "beat": 2, "command": 3}
 
 
-def _process(row: dict[bytes, bytes], age_seconds: float, revision: int) -> Process:
+def _process(
+    row: dict[bytes, bytes], age_seconds: float, revision: int, published: bytes | None
+) -> Process:
     text = {key.decode(): value.decode() for key, value in row.items()}
     reached = int(text["revision"])
     if age_seconds > SEEN_WITHIN_SECONDS:
         state = "NOT SEEN"
     else:
         state = "SYNCED" if reached >= revision else "STALE"
+    took = None
+    if published is not None and reached == revision and text["reached_at"]:
+        # A poll may find the revision before it is announced.
+        took = max(0.0, (int(text["reached_at"]) - int(published)) / 1e6)
     return Process(
         role=text["role"],
         host=text["host"],
         pid=int(text["pid"]),
         revision=reached,
-        took_seconds=float(text["took_seconds"]) if text.get("took_seconds") else None,
+        took_seconds=took,
         age_seconds=max(0.0, age_seconds),
         error=text.get("error", ""),
         state=state,

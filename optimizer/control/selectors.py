@@ -72,14 +72,14 @@ def revisions_of(row: Recorded) -> QuerySet[Revision]:
 def differences(revision: Revision) -> list[Difference]:
     """Return what a revision changed, field by field."""
     found = []
-    for label in {**revision.before, **revision.after}:
+    for label in _in_order(revision):
         model = _model(label)
         before, after = revision.before.get(label, {}), revision.after.get(label, {})
-        for pk in {**before, **after}:
+        for pk in sorted({**before, **after}, key=lambda pk: (len(pk), pk)):
             was, became = before.get(pk), after.get(pk)
             name = _row_name(model, label, pk, became or was or {})
             kind = "added" if was is None else "removed" if became is None else "changed"
-            for field in {**(was or {}), **(became or {})}:
+            for field in _fields_in_order(model, {**(was or {}), **(became or {})}):
                 old, new = (was or {}).get(field), (became or {}).get(field)
                 if old != new and field not in _HIDDEN:
                     setting = _field(model, field)
@@ -143,6 +143,18 @@ def propagation(number: int) -> Propagation:
 def settings_errors() -> dict[str, str]:
     """Return the components whose settings this process could not read, with the reason."""
     return {one.component: one.error for one in live.all_live() if one.error}
+
+
+def _in_order(revision: Revision) -> list[str]:
+    """Return the labels of a revision's models as they are declared; PostgreSQL reorders JSON."""
+    labels = {**revision.before, **revision.after}
+    declared = [model._meta.label_lower for model in apps.get_models()]
+    return sorted(labels, key=lambda one: declared.index(one) if one in declared else len(declared))
+
+
+def _fields_in_order(model: Any, row: dict[str, Any]) -> list[str]:
+    declared = [field.name for field in model._meta.fields] if model is not None else []
+    return sorted(row, key=lambda one: declared.index(one) if one in declared else len(declared))
 
 
 def _model(label: str) -> Any:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.util import Finalize
 from typing import Any
 
 import redis
@@ -144,6 +145,8 @@ def start(role: str) -> None:
     """Start this process's watcher once; `role` is web, worker, beat or command."""
     global _role
     _role = role
+    # Children of multiprocessing, as granian's workers are, end without atexit.
+    Finalize(None, stop, exitpriority=1)
     ensure()
 
 

@@ -309,7 +309,7 @@ def test_a_row_that_comes_or_goes_is_one_part_of_the_words(tier):
     tier.delete()
     made, _, gone = Revision.objects.order_by("number")
     assert in_words(made) == "tier small added"
-    assert in_words(gone) == "subject user:1 removed; tier small removed"
+    assert in_words(gone) == "tier small removed; subject user:1 removed"
 
 
 def test_the_label_tells_production_apart(root, settings):
