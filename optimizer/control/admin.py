@@ -23,7 +23,6 @@ from optimizer.control.revisions import (
     confirm,
     plan_revert,
     revert,
-    settings_models,
 )
 from optimizer.control.unfold import ModelAdmin, UnfoldAdminCheckboxSelectMultipleWidget
 
@@ -181,9 +180,14 @@ class RevisionAdmin(ModelAdmin):
         return TemplateResponse(request, template, context)
 
     def _may_change(self, request: HttpRequest, revision: Revision) -> None:
-        for model in settings_models(revision.component):
-            options = model._meta
-            if not request.user.has_perm(f"{options.app_label}.change_{options.model_name}"):
+        """Refuse who could not do by hand what the revert would do."""
+        for label in {**revision.before, **revision.after}:
+            before, after = revision.before.get(label, {}), revision.after.get(label, {})
+            verbs = {"change"}
+            verbs |= {"delete"} if after.keys() - before.keys() else set()
+            verbs |= {"add"} if before.keys() - after.keys() else set()
+            app, _, model = label.partition(".")
+            if not all(request.user.has_perm(f"{app}.{verb}_{model}") for verb in verbs):
                 raise PermissionDenied
 
     def _change_url(self, number: int) -> str:

@@ -13,6 +13,8 @@ from optimizer.control.documents import (
     apply_document,
     component_names,
     export_document,
+    exported_rows,
+    touches_hidden_rows,
 )
 from optimizer.control.models import Revision
 from optimizer.control.problems import Problem
@@ -137,12 +139,19 @@ def list_revisions(
 ) -> Any:
     """Return revisions below the number `before`."""
     found = Revision.objects.filter(number__lt=before)
-    return (found.filter(component=_known(component)) if component else found)[:limit]
+    if component:
+        found = found.filter(component=_known(component))
+    return [_public(one) for one in found[:limit]]
 
 
 @router.post("/revisions/{number}/revert", response=RevertOut, summary="Revert a revision")
 def revert_revision(request: HttpRequest, number: Number, payload: RevertIn) -> dict[str, Any]:
     """Put back what the revision changed; 409 when some of it was changed again since."""
+    revision = Revision.objects.filter(pk=number).first()
+    if revision is not None and touches_hidden_rows(revision):
+        raise Problem(
+            403, "Only the admin reverts this", type="hidden-rows", detail="It touches API keys."
+        )
     try:
         made = revert(number, force=payload.force, reason=payload.reason)
     except Revision.DoesNotExist as error:
@@ -177,6 +186,12 @@ def list_processes(request: HttpRequest) -> Any:
         raise Problem(
             503, "Redis is away", type="redis-away", headers={"Retry-After": "1"}
         ) from error
+
+
+def _public(revision: Revision) -> Revision:
+    revision.before = exported_rows(revision.before)
+    revision.after = exported_rows(revision.after)
+    return revision
 
 
 def _known(component: str) -> str:

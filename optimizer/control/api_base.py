@@ -12,6 +12,7 @@ from ninja.parser import Parser
 from ninja.security import HttpBearer
 
 from optimizer.control import keys
+from optimizer.control.bearer import identity_of
 from optimizer.control.origin import name_actor
 from optimizer.control.problems import CONTENT_TYPE, Problem, respond
 
@@ -37,7 +38,7 @@ class KeyAuth(HttpBearer):
         self.scope = scope
 
     def authenticate(self, request: HttpRequest, token: str) -> keys.Identity:
-        identity = keys.authenticate(token)
+        identity = identity_of(request)
         if identity is None:
             raise AuthenticationError
         if not identity.may(self.scope):

@@ -14,14 +14,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import models, transaction
 from django.db.models import ProtectedError
 
 from optimizer.control.fields import SettingField
-from optimizer.control.models import SettingsModel, SettingsRow
+from optimizer.control.models import Revision, SettingsModel, SettingsRow
 from optimizer.control.revisions import change, settings_models
-from optimizer.control.rows import Recorder, as_row
+from optimizer.control.rows import Recorder, Rows, as_row
 
 Document = dict[str, dict[str, Any]]
 SETTINGS = "settings"
@@ -105,6 +106,23 @@ def apply_document(
     except _Undo:
         pass
     return changes
+
+
+def exported_rows(rows: Rows) -> Rows:
+    """Return the rows of a revision without those that stay inside, such as API keys."""
+    return {label: found for label, found in rows.items() if _is_exported(label)}
+
+
+def touches_hidden_rows(revision: Revision) -> bool:
+    """Say whether a revision changed rows that stay inside."""
+    return not all(_is_exported(label) for label in {**revision.before, **revision.after})
+
+
+def _is_exported(label: str) -> bool:
+    try:
+        return bool(getattr(apps.get_model(label), "exported", False))
+    except LookupError:
+        return False
 
 
 def _sections(component: str) -> dict[str, Any]:
@@ -251,8 +269,6 @@ def _changes(component: str, recorder: Recorder) -> list[Change]:
 
 
 def _key(label: str, row: dict[str, Any], pk: str) -> str:
-    from django.apps import apps
-
     try:
         key_field = getattr(apps.get_model(label), "key_field", "")
         apps.get_model(label)._meta.get_field(key_field)

@@ -22,18 +22,18 @@ from optimizer.operations import health
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add what the dashboard shows to the admin index's context."""
-    return {**context, "title": "Dashboard", "dashboard": overview()}
+    return {**context, "title": "Dashboard", "dashboard": overview(request)}
 
 
 @never_cache
 @staff_member_required
 def fragment(request: HttpRequest) -> HttpResponse:
     """Return the dashboard alone, for the page to refresh itself."""
-    return render(request, "tuneup/dashboard.html", {"dashboard": overview()})
+    return render(request, "tuneup/dashboard.html", {"dashboard": overview(request)})
 
 
-def overview() -> dict[str, Any]:
-    """Return health, components, processes and the last changes."""
+def overview(request: HttpRequest) -> dict[str, Any]:
+    """Return health, components, processes and, for who may see them, the last changes."""
     readiness, results = health.readiness()
     revision = selectors.head_revision()
     try:
@@ -57,7 +57,12 @@ def overview() -> dict[str, Any]:
         "processes": seen,
         "synced_percent": round(100 * synced / len(seen)) if seen else 0,
         "redis_away": redis_away,
-        "revisions": [(one, selectors.in_words(one, most=2)) for one in Revision.objects.all()[:6]],
+        "may_see_revisions": _may_view(request, Revision),
+        "revisions": [
+            (one, selectors.in_words(one, most=2))
+            for one in Revision.objects.all()[:6]
+            if _may_view(request, Revision)
+        ],
     }
 
 

@@ -7,7 +7,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from optimizer.control import keys, registry
+from optimizer.control import registry
+from optimizer.control.bearer import identity_of
 from optimizer.control.problems import Problem, respond
 from optimizer.operations import health
 from optimizer.operations.live import operations
@@ -85,8 +86,7 @@ def api_root(request: HttpRequest) -> HttpResponse:
 
 
 def _may_see(request: HttpRequest) -> bool:
-    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    identity = keys.authenticate(token) if token else None
+    identity = identity_of(request)
     return identity is not None and identity.may(SCOPE)
 
 

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django_ratelimit.core import get_usage
 from django_redis.exceptions import ConnectionInterrupted
 
-from optimizer.control import keys
+from optimizer.control.bearer import identity_of
 from optimizer.control.problems import Problem, respond
 from optimizer.control.redis import RedisAway, call
 from optimizer.operations.live import operations
@@ -71,8 +71,7 @@ class WallMiddleware:
         if request.method == "POST" and request.path == self.login_path:
             return "login", login_rate
         if request.path.startswith(INTERNAL):
-            token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-            if keys.authenticate(token) is None:
+            if identity_of(request) is None:
                 return "internal", anonymous_rate
             if operations.current().keyed_rate_per_minute:
                 return "internal-keyed", keyed_rate

@@ -13,6 +13,7 @@ from optimizer.control import registry
 from optimizer.control.fields import SettingField
 from optimizer.control.models import Recorded, SettingsModel
 from optimizer.control.revisions import settings_models
+from tests.programs import program
 
 ROOT = Path(settings.BASE_DIR)
 SIX = registry.components(platform=False)
@@ -96,7 +97,9 @@ def test_the_metrics_keep_prometheus_rules(client):
         line + b"\n" for line in text.splitlines() if b"tuneup_" in line and b"_created" not in line
     )
     assert b"tuneup_http_requests_total" in ours
-    done = subprocess.run(["promtool", "check", "metrics"], input=ours, capture_output=True)
+    done = subprocess.run(
+        [program("promtool"), "check", "metrics"], input=ours, capture_output=True
+    )
     assert done.returncode == 0, done.stderr.decode()
 
 

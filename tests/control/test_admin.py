@@ -325,3 +325,18 @@ def test_the_label_tells_production_apart(root, settings):
 @pytest.mark.parametrize("revision", ["", "0", "x", "-1", "9" * 30, "999"])
 def test_a_revision_that_is_none_shows_no_panel(root, tier, revision):
     assert root.get(f"{url_of(tier)}?revision={revision}").status_code == 200
+
+
+def test_a_revert_needs_the_rights_of_what_it_does(client, tier):
+    user = get_user_model().objects.create_user("eve", password="a-long-test-password")
+    user.is_staff = True
+    user.save()
+    for name in ("change_tier", "change_subject"):
+        user.user_permissions.add(Permission.objects.get(codename=name))
+    client.force_login(user)
+    created = Revision.objects.order_by("number")[0].number
+    Tier.objects.filter(pk=tier.pk).update(capacity=9)
+    changed = Head.objects.get().revision
+    assert client.post(reverse("admin:control_revert", args=(created,))).status_code == 403
+    assert client.post(reverse("admin:control_revert", args=(changed,))).status_code == 302
+    assert "Last changes" not in text_of(client.get(reverse("admin:index")))

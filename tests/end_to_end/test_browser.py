@@ -16,8 +16,8 @@ from playwright.sync_api import (
 
 from tests.end_to_end.conftest import PASSWORD, Stack
 from tests.end_to_end.test_live_system import patch, path_of
+from tests.programs import program
 
-CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -32,7 +32,10 @@ ARGUMENTS = (
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        browser = playwright.chromium.launch(
+            executable_path=program("chromium", "chromium-browser", "google-chrome"),
+            args=list(ARGUMENTS),
+        )
         yield browser
         browser.close()
 

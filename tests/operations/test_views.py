@@ -178,3 +178,16 @@ def test_gauges_of_killed_processes_are_dropped(tmp_path):
         file.touch()
     _forget_the_dead(tmp_path)
     assert [file.exists() for file in (dead, alive, counter)] == [False, True, True]
+
+
+def test_the_api_shows_and_reverts_nothing_of_keys(client):
+    token = keys.issue(name="admin", scopes=["control"])[1]
+    keys.issue(name="stolen")
+    keys.revoke("stolen")
+    headers = {"Authorization": f"Bearer {token}"}
+    listed = client.get("/internal/v1/control/revisions", headers=headers)
+    assert "digest" not in listed.content.decode()
+    number = listed.json()[0]["number"]
+    url = f"/internal/v1/control/revisions/{number}/revert"
+    answer = client.post(url, "{}", content_type="application/json", headers=headers)
+    assert answer.status_code == 403
