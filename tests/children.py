@@ -12,6 +12,9 @@ from django.conf import settings
 from django.db import connection
 
 _PRELUDE = """
+import os
+def print(*parts):  # in one write: the lines of forked processes share a pipe
+    os.write(1, (" ".join(map(str, parts)) + "\\n").encode())
 import django
 django.setup()
 from django.conf import settings

@@ -190,7 +190,7 @@ def _apply_component(name: str, sections: Any, errors: dict[str, list[str]]) -> 
                     deletions.append((f"{path}.{key}", row))
                 elif values is not None:
                     row = row or model(**{model.key_field: str(key)})
-                    _apply_row(row, values, f"{path}.{key}", errors)
+                    _apply_row(row, values, f"{path}.{key}", errors, key=str(key))
     # Last, and the newest model first: rows that the document moves away no longer point to them.
     for path, row in reversed(deletions):
         try:
@@ -199,14 +199,19 @@ def _apply_component(name: str, sections: Any, errors: dict[str, list[str]]) -> 
             errors[path] = ["Is still used and cannot be deleted."]
 
 
-def _apply_row(row: Any, values: Any, path: str, errors: dict[str, list[str]]) -> None:
+def _apply_row(
+    row: Any, values: Any, path: str, errors: dict[str, list[str]], key: str | None = None
+) -> None:
     if not isinstance(values, dict):
         errors[path] = ["Must be a mapping of fields to values."]
         return
     fields = _fields(row)
     failed = False
     for name, value in values.items():
-        says = _set(row, fields, str(name), value)
+        if key is not None and name == row.key_field and str(value) != key:
+            says = f"Differs from the row's key, {key!r}: give a new row its own entry."
+        else:
+            says = _set(row, fields, str(name), value)
         if says:
             errors[f"{path}.{name}"] = [says]
             failed = True

@@ -95,6 +95,8 @@ def _refuse_body(request: HttpRequest) -> Problem | None:
     """Refuse a body before it is read: too large, or not JSON."""
     if request.method not in _BODY_METHODS or not request.path.startswith("/internal/"):
         return None
+    if "HTTP_TRANSFER_ENCODING" in request.META:  # WSGI would show such a body as empty
+        return Problem(411, detail="Send the body with a Content-Length, not in chunks.")
     length = request.META.get("CONTENT_LENGTH") or "0"
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     if not length.isdecimal():

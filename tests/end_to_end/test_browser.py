@@ -18,6 +18,8 @@ from tests.end_to_end.conftest import PASSWORD, Stack
 from tests.end_to_end.test_live_system import patch, path_of
 from tests.programs import program
 
+pytestmark = pytest.mark.any_database
+
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+pytestmark = pytest.mark.any_database
+
 BASE_PYTHON = Path(
     sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}"
 )

@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+pytestmark = pytest.mark.any_database
+
 PRELUDE = """
 import sys
 from optimizer.operations import supervisor

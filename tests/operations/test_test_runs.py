@@ -11,6 +11,8 @@ from django.conf import settings
 from optimizer.operations import private_postgres, test_runs
 from optimizer.operations.test_runs import Run
 
+pytestmark = pytest.mark.any_database
+
 
 @pytest.fixture
 def manage_test(tmp_path):

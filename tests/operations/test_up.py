@@ -18,6 +18,8 @@ from redis import Redis
 
 from optimizer.operations.embedded_redis import free_port
 
+pytestmark = pytest.mark.any_database
+
 OURS = ("DJANGO_SETTINGS_MODULE", "DATABASE_URL", "REDIS_URL", "TUNEUP_VAR_DIR")
 
 

@@ -108,6 +108,12 @@ def test_another_content_type_is_refused(check):
     assert check("subject=u", content_type="text/plain").status_code == 415
 
 
+def test_a_body_in_chunks_is_told_to_come_whole(check):
+    answer = check("", **{"Transfer-Encoding": "chunked"})
+    assert answer.status_code == 411
+    assert "Content-Length" in answer.json()["detail"]
+
+
 def test_a_key_without_the_scope_is_refused(client):
     token = keys.issue(name="other", scopes=["control"])[1]
     answer = client.post(
