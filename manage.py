@@ -96,9 +96,13 @@ def main() -> None:
         if verb == "venv":
             return
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(f"Tuneup cannot start with these settings: {error}")
 
 
 if __name__ == "__main__":

@@ -6,14 +6,13 @@ Unset means the embedded default (SQLite and the supervised Redis of `manage.py 
 
 from pathlib import Path
 
-import environ
-
 from config.csp import STRICT_POLICY
+from config.environment import Environment
 from config.logging import logging_settings
 from config.settings.unfold import UNFOLD  # noqa: F401
 
 BASE_DIR = Path(__file__).resolve().parents[2]
-env = environ.Env()
+env = Environment()
 if (BASE_DIR / ".env").is_file():
     env.read_env(BASE_DIR / ".env")
 
@@ -27,7 +26,7 @@ def _read_var(name: str, default: str) -> str:
 
 
 SECRET_KEY = env.str("SECRET_KEY", default="")
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = env.switch("DEBUG", default=False)
 ENVIRONMENT_NAME = env.str("TUNEUP_ENVIRONMENT", default="")  # shown on every admin page
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -84,8 +83,9 @@ TEMPLATES = [
 ]
 
 # --- Database -------------------------------------------------------------------------------
-DATABASE_URL = env.str("DATABASE_URL", default="") or f"sqlite:///{VAR_DIR / 'tuneup.sqlite3'}"
-DATABASES = {"default": env.db_url_config(DATABASE_URL)}
+DATABASES = {
+    "default": env.database_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'tuneup.sqlite3'}")
+}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
@@ -93,7 +93,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
-    DATABASES["default"]["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE_SECONDS", default=60)
+    DATABASES["default"]["CONN_MAX_AGE"] = env.whole(
+        "DATABASE_CONN_MAX_AGE_SECONDS", default=60, at_least=0, at_most=86_400
+    )
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -106,11 +108,19 @@ if MONGODB_URI:
         "HOST": MONGODB_URI,
         "NAME": env.str("MONGODB_DATABASE", default="bot"),
         "OPTIONS": {
-            "serverSelectionTimeoutMS": env.int("MONGODB_TIMEOUT_MS", default=800),
-            "maxPoolSize": env.int("MONGODB_MAX_POOL_SIZE", default=20),
-            "minPoolSize": env.int("MONGODB_MIN_POOL_SIZE", default=0),
-            "maxIdleTimeMS": env.int("MONGODB_MAX_IDLE_MS", default=60_000),
-            "waitQueueTimeoutMS": env.int("MONGODB_WAIT_QUEUE_TIMEOUT_MS", default=800),
+            "serverSelectionTimeoutMS": env.whole(
+                "MONGODB_TIMEOUT_MS", default=800, at_least=1, at_most=60_000
+            ),
+            "maxPoolSize": env.whole(
+                "MONGODB_MAX_POOL_SIZE", default=20, at_least=1, at_most=1_000
+            ),
+            "minPoolSize": env.whole("MONGODB_MIN_POOL_SIZE", default=0, at_least=0, at_most=1_000),
+            "maxIdleTimeMS": env.whole(
+                "MONGODB_MAX_IDLE_MS", default=60_000, at_least=0, at_most=86_400_000
+            ),
+            "waitQueueTimeoutMS": env.whole(
+                "MONGODB_WAIT_QUEUE_TIMEOUT_MS", default=800, at_least=1, at_most=60_000
+            ),
         },
     }
     DATABASE_ROUTERS = [
@@ -121,10 +131,10 @@ MONGODB_APPS = env.list("MONGODB_APPS", default=[])  # labels of apps whose mode
 
 # --- Redis ----------------------------------------------------------------------------------
 REDIS_IS_GIVEN = env.str("REDIS_URL", default="") != ""  # else `manage.py up` runs one
-REDIS_URL = (
-    env.str("REDIS_URL") if REDIS_IS_GIVEN else _read_var("redis/url", "redis://127.0.0.1:6379/0")
+REDIS_URL = env.redis_url("REDIS_URL", default=_read_var("redis/url", "redis://127.0.0.1:6379/0"))
+REDIS_TIMEOUT_SECONDS = env.seconds(
+    "REDIS_TIMEOUT_SECONDS", default=0.25, at_least=0.01, at_most=60
 )
-REDIS_TIMEOUT_SECONDS = env.float("REDIS_TIMEOUT_SECONDS", default=0.25)
 
 
 def _redis_cache(prefix: str) -> dict[str, object]:
@@ -154,15 +164,17 @@ WATCH_LIVE_SETTINGS = True  # a thread a process follows the revisions; tests sw
 
 # --- manage.py up, prepare and test -----------------------------------------------------------
 WEB_HOST = env.str("WEB_HOST", default="127.0.0.1")
-WEB_PORT = env.int("WEB_PORT", default=8000)
-WEB_WORKERS = env.int("WEB_WORKERS", default=2)
-WEB_THREADS = env.int("WEB_THREADS", default=4)  # of each worker: requests at once
-CELERY_CONCURRENCY = env.int("CELERY_CONCURRENCY", default=2)
+WEB_PORT = env.whole("WEB_PORT", default=8000, at_least=1, at_most=65_535)
+WEB_WORKERS = env.whole("WEB_WORKERS", default=2, at_least=1, at_most=64)
+WEB_THREADS = env.whole(
+    "WEB_THREADS", default=4, at_least=1, at_most=256
+)  # of each worker: requests at once
+CELERY_CONCURRENCY = env.whole("CELERY_CONCURRENCY", default=2, at_least=1, at_most=64)
 METRICS_DIR = Path(env.str("PROMETHEUS_MULTIPROC_DIR", default=str(VAR_DIR / "metrics")))
 ADMIN_USERNAME = env.str("ADMIN_USERNAME", default="admin")
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", default="")  # "": a random one, printed once
 FIRST_API_KEY = env.str("TUNEUP_API_KEY", default="")  # "": a random one, printed once
-CI = env.bool("CI", default=False)  # every service the tests can use must be there
+CI = env.switch("CI", default=False)  # every service the tests can use must be there
 
 # --- Web ------------------------------------------------------------------------------------
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2  # bytes of a request's body
@@ -190,5 +202,6 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 LOGGING = logging_settings(
-    level=env.str("LOG_LEVEL", default="INFO"), style=env.str("LOG_FORMAT", default="text")
+    level=env.log_level("LOG_LEVEL", default="INFO"),
+    style=env.choice("LOG_FORMAT", default="text", of=("text", "json")),
 )

@@ -1,7 +1,11 @@
-"""`.env.example` and the settings name the same variables."""
+"""`.env.example` and the settings name the same variables; a bad value is refused by its name."""
 
+import os
 import re
+import subprocess
+import sys
 
+import pytest
 from django.conf import settings
 
 
@@ -20,3 +24,34 @@ def test_every_variable_that_is_read_is_listed_and_none_else():
         "TUNEUP_TEST_REDIS_SERVER",
     }
     assert listed == read | outside_of_settings
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("WEB_PORT", "abc", "a whole number from 1 to 65535, not 'abc'"),
+        ("WEB_WORKERS", "0", "a whole number from 1 to 64, not '0'"),
+        ("CELERY_CONCURRENCY", "1.5", "a whole number from 1 to 64"),
+        ("REDIS_TIMEOUT_SECONDS", "nan", "a number from 0.01 to 60"),
+        ("REDIS_URL", "localhost:6379", "like redis://"),
+        ("REDIS_URL", "redis://:secret@host:port", "like redis://"),
+        ("DATABASE_URL", "mysql://host/name", "like postgres://"),
+        ("DEBUG", "maybe", "true or false, not 'maybe'"),
+        ("LOG_LEVEL", "loud", "one of CRITICAL"),
+        ("LOG_FORMAT", "xml", "one of text, json"),
+        ("TUNEUP_VAR_DIR", "/dev/null/x", "a folder to write in"),
+    ],
+)
+def test_a_bad_value_is_refused_by_its_name(name, value, allowed):
+    done = subprocess.run(
+        [sys.executable, "manage.py", "up", "--no-venv"],
+        cwd=settings.BASE_DIR,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings.local", name: value},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert f"{name} must be {allowed}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "secret" not in done.stderr

@@ -28,6 +28,9 @@ def project(tmp_path):
     folder = tmp_path / "project"
     (folder / "django" / "core").mkdir(parents=True)
     (folder / "django" / "core" / "management.py").write_text(STAND_IN)
+    (folder / "django" / "core" / "exceptions.py").write_text(
+        "class ImproperlyConfigured(Exception): pass"
+    )
     shutil.copy(settings.BASE_DIR / "manage.py", folder)
     (folder / "requirements.txt").write_text("# nothing\n")
     (folder / "requirements-dev.txt").write_text("# nothing either\n")
