@@ -54,4 +54,3 @@ class SubjectAdmin(SettingsRowAdmin):
     list_display = ("identifier", "tier")
     list_filter = ("tier",)
     search_fields = ("identifier",)
-    autocomplete_fields = ("tier",)

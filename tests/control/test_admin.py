@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from optimizer.control import keys
-from optimizer.control.models import ApiKey, Head, PendingRevert, Recorded, Revision
+from optimizer.control.models import ApiKey, Head, PendingRevert, Recorded, Revision, SettingsModel
 from optimizer.control.selectors import in_words
 from optimizer.control.unfold import ModelAdmin
 from optimizer.operations.dashboard import environment, navigation
@@ -249,6 +249,26 @@ def test_every_page_of_every_model_opens(root, tier, model):
         assert root.get(reverse(f"{base}_change", args=(row.pk,))).status_code == 200
         if issubclass(model, Recorded):
             assert root.get(reverse(f"{base}_history", args=(row.pk,))).status_code == 200
+
+
+NASTY = ("\x00", "9" * 400, "nan", "1e400", "-1", "5 parsecs", "<script>", "x" * 7_000)
+OURS = [model for model in admin.site._registry if issubclass(model, Recorded)]
+
+
+@pytest.mark.parametrize("value", NASTY, ids=lambda value: ascii(value)[:12])
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
+def test_no_value_breaks_a_form(root, tier, model, value):
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+    if issubclass(model, SettingsModel):
+        model().save()
+    row = model._default_manager.first()
+    url = reverse(f"{name}_change", args=(row.pk,)) if row else reverse(f"{name}_add")
+    fields = set(re.findall(r'name="([a-z_]+)"', text_of(root.get(url, follow=True))))
+    before = Revision.objects.count()
+    answer = root.post(url, {field: value for field in fields})
+    assert answer.status_code == 200, answer.content
+    assert "errorlist" in text_of(answer) or "error" in text_of(answer)
+    assert Revision.objects.count() == before
 
 
 def test_the_dashboard_walks_the_registry_and_refreshes_itself(root, tier):
