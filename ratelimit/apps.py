@@ -6,10 +6,13 @@ class RatelimitConfig(AppConfig):
     verbose_name = "Rate limiter"
 
     def ready(self) -> None:
-        from optimizer.control import registry
+        from optimizer.control import registry, ticker
         from ratelimit import selectors, services, verify
         from ratelimit.live import ratelimit
+        from ratelimit.services import reporter
 
+        ticker.register(reporter.report, seconds=1.0)
+        ticker.register(services.limiter.give_back_leases, seconds=0.1)
         registry.register(
             registry.Component(
                 name="ratelimit",

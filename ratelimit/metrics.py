@@ -1,21 +1,19 @@
 """Prometheus metrics of the rate limiter; subjects never become labels."""
 
-from functools import lru_cache
-
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 DECISIONS = Counter(
     "tuneup_ratelimit_decisions_total",
-    "Decisions by tier and outcome (allowed, denied) and by who decided.",
-    ("tier", "outcome", "source"),
+    "Decisions by tier, scope and outcome (allowed, denied, shadow) and by who decided.",
+    ("tier", "scope", "outcome", "source"),
 )
-
-
-@lru_cache(maxsize=512)
-def _counter(tier: str, allowed: bool, source: str) -> Counter:
-    return DECISIONS.labels(tier, "allowed" if allowed else "denied", source)
-
-
-def count(tier: str, allowed: bool, source: str) -> None:
-    """Count one decision."""
-    _counter(tier, allowed, source).inc()
+NEAR_LIMIT = Counter(
+    "tuneup_ratelimit_near_limit_total",
+    "Allowed calls that left so little that the caller was warned.",
+    ("tier", "scope"),
+)
+ACCOUNTS = Gauge(
+    "tuneup_ratelimit_accounts",
+    "Buckets that the living processes remember, at most 10000 each.",
+    multiprocess_mode="livesum",
+)

@@ -4,13 +4,14 @@ import secrets
 
 from optimizer.control.redis import call
 from optimizer.control.registry import Check
-from ratelimit.engine import Limit, TokenBucket
+from ratelimit.engine import Buckets, Limit
+from ratelimit.services.decisions import DECIDE, GIVE
 
 _LIMIT = Limit("verify", capacity=3, refill_tokens=1, refill_period_seconds=60)
 
 
-def _bucket() -> tuple[TokenBucket, str]:
-    return TokenBucket(call, prefix="tuneup:verify"), f"verify-{secrets.token_hex(8)}"
+def _bucket() -> tuple[Buckets, str]:
+    return Buckets(DECIDE, GIVE, prefix="tuneup:verify"), f"verify-{secrets.token_hex(8)}"
 
 
 def admits_its_capacity() -> str:

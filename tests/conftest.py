@@ -104,6 +104,6 @@ def redis_away(settings: Any) -> Iterator[None]:
     from optimizer.control import redis as access
 
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    before, access._client = access._client, None
+    access.forget()
     yield
-    access._client = before
+    access.forget()

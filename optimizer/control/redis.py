@@ -4,12 +4,14 @@ Nothing here blocks longer than `REDIS_TIMEOUT_SECONDS`; once the breaker is ope
 at once, and a single probe finds out when Redis is back.
 """
 
+import asyncio
 import os
 import random
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import redis
 from django.conf import settings
@@ -17,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from optimizer.control import metrics
+from optimizer.control.wire import AsyncWire, Part, Wire
 
 R = TypeVar("R")
 
@@ -94,6 +97,12 @@ class CircuitBreaker:
 
 breaker = CircuitBreaker()
 _client: redis.Redis | None = None
+_wires: tuple[Wire | None, AsyncWire | None] | None = None
+
+
+def is_cluster() -> bool:
+    """Say whether keys live in several slots, so that no script sees them all."""
+    return settings.REDIS_URL.startswith("redis+cluster:")
 
 
 def new_client(**options: Any) -> redis.Redis:
@@ -125,18 +134,54 @@ def call(function: Callable[[redis.Redis], R]) -> R:
     Raises RedisAway when Redis does not answer, or at once while the breaker is open. An error
     that Redis itself replied (a wrong type, a missing script) passes through.
     """
-    if not breaker.allow():
-        raise RedisAway("The circuit breaker is open.")
-    try:
-        result = function(client())
-    except _AWAY as error:
-        breaker.failed()
-        raise RedisAway(str(error)) from error
-    except redis.ResponseError:
-        breaker.succeeded()  # an answer, if not the one hoped for
-        raise
-    breaker.succeeded()
-    return result
+    with _guard:
+        return function(client())
+
+
+def execute(*parts: Part) -> Any:
+    """Send one command the short way and return its reply as it came; raises as `call` does."""
+    with _guard:
+        wire, _ = _wires or _new_wires()
+        return client().execute_command(*parts) if wire is None else wire.execute(parts)
+
+
+async def aexecute(*parts: Part) -> Any:
+    """Send one command from asyncio; raises as `call` does."""
+    with _guard:
+        _, wire = _wires or _new_wires()
+        if wire is not None:
+            return await wire.execute(parts)
+        return await asyncio.to_thread(client().execute_command, *parts)
+
+
+class _Guard:
+    """Ask the breaker before a call, and tell it what came of it."""
+
+    def __enter__(self) -> None:
+        if not breaker.allow():
+            raise RedisAway("The circuit breaker is open.")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        if error is None or isinstance(error, redis.ResponseError) and not isinstance(error, _AWAY):
+            breaker.succeeded()  # an error reply is an answer too, if not the one hoped for
+        elif isinstance(error, _AWAY):
+            breaker.failed()
+            raise RedisAway(str(error)) from error
+
+
+_guard = _Guard()
+
+
+def _new_wires() -> tuple[Wire | None, AsyncWire | None]:
+    global _wires
+    if urlsplit(settings.REDIS_URL).scheme in ("redis", "unix"):
+        given = (settings.REDIS_URL, settings.REDIS_TIMEOUT_SECONDS)
+        _wires = (Wire(*given), AsyncWire(*given))
+    else:
+        _wires = (None, None)
+    return _wires
 
 
 _AWAY = (
@@ -150,9 +195,14 @@ _AWAY = (
 )
 
 
+def forget() -> None:
+    """Drop this process's connections, so that the next call opens new ones."""
+    global _client, _wires
+    _client = _wires = None
+
+
 def _after_fork() -> None:
-    global _client
-    _client = None
+    forget()
     breaker.reset()
 
 

@@ -1,6 +1,6 @@
-"""The token bucket; knows no Django."""
+"""The limiter's algorithms; knows no Django."""
 
-from ratelimit.engine.limit import MAX_SUBJECT_LENGTH, Decision, Limit
-from ratelimit.engine.token_bucket import TokenBucket
+from ratelimit.engine.buckets import Buckets
+from ratelimit.engine.limit import MAX_SUBJECT_LENGTH, Decision, Limit, Verdict
 
-__all__ = ["MAX_SUBJECT_LENGTH", "Decision", "Limit", "TokenBucket"]
+__all__ = ["MAX_SUBJECT_LENGTH", "Buckets", "Decision", "Limit", "Verdict"]

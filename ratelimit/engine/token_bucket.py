@@ -1,81 +1,57 @@
-"""The token bucket over Redis: one atomic script, one round trip, one clock.
+"""The token bucket in memory, exact in whole numbers like the one in Redis.
 
-Source of the algorithm: J. Turner, "New Directions in Communications", IEEE Communications
-Magazine 1986. The bucket holds `capacity` tokens and gains `refill_tokens` each period; a call
-spends its cost or is denied, and a denial says exactly when it would pass.
+It stands in for Redis while that is away, and replays recorded calls under other numbers.
 """
 
-import hashlib
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
-
-from redis import Redis
-from redis.exceptions import NoScriptError
-
-from ratelimit.engine.limit import MAX_SUBJECT_LENGTH, MICRO, Decision, Limit
-
-R = TypeVar("R")
-Call = Callable[[Callable[[Redis], Any]], Any]
-
-_SCRIPT = Path(__file__).with_name("token_bucket.lua").read_text(encoding="utf-8")
-_SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
+from ratelimit.engine.limit import MICRO
 
 
 class TokenBucket:
-    """Buckets in Redis, reached through `call`, which takes a function of a client."""
+    """A full bucket of `capacity` tokens that gains `refill_tokens` every period."""
 
-    def __init__(self, call: Call, *, prefix: str = "tuneup:ratelimit") -> None:
-        self._call, self._prefix = call, prefix
+    __slots__ = ("_at", "_full", "_refill", "_token", "_units")
 
-    def key(self, subject: str) -> str:
-        """Return the bucket's key; the braces keep one subject's keys in one cluster slot.
+    def __init__(
+        self, capacity: int, refill_tokens: int, refill_period_seconds: int, now_us: int
+    ) -> None:
+        self._token = MICRO * refill_period_seconds
+        self._refill = refill_tokens
+        self._full = self._units = capacity * self._token
+        self._at = now_us
 
-        Raises ValueError when the subject is empty or longer than 256 characters.
+    def _advance(self, now_us: int) -> None:
+        if now_us > self._at:
+            self._units = min(self._full, self._units + (now_us - self._at) * self._refill)
+            self._at = now_us
+
+    @property
+    def remaining(self) -> int:
+        """Whole tokens, at the time of the last call."""
+        return self._units // self._token
+
+    def spend(self, cost: int, now_us: int) -> int:
+        """Spend the tokens and return 0, or spend nothing and return the wait in microseconds.
+
+        A cost above the capacity can never pass; its wait is until the bucket is full.
         """
-        if not 1 <= len(subject) <= MAX_SUBJECT_LENGTH:
-            raise ValueError(f"subject must have 1 to {MAX_SUBJECT_LENGTH} characters")
-        # A brace inside the subject would move the hash tag.
-        if "{" in subject or "}" in subject:
-            subject = "#" + hashlib.sha256(subject.encode()).hexdigest()
-        return f"{self._prefix}:{{{subject}}}"
+        self._advance(now_us)
+        missing = cost * self._token - self._units
+        if missing <= 0:
+            self._units -= cost * self._token
+            return 0
+        return max(1, -(-min(missing, self._full - self._units) // self._refill))
 
-    def check(self, subject: str, limit: Limit, cost: int = 1) -> Decision:
-        """Spend `cost` tokens (1 to the capacity) if they are there."""
-        return self._run(subject, limit, cost, spend=True)
+    def spend_many(self, cost: int, count: int, now_us: int) -> int:
+        """Spend for as many of `count` calls as there are tokens; return how many passed."""
+        self._advance(now_us)
+        passed = min(count, self._units // (cost * self._token))
+        self._units -= passed * cost * self._token
+        return passed
 
-    def peek(self, subject: str, limit: Limit, cost: int = 1) -> Decision:
-        """Say what `check` would, and spend nothing."""
-        return self._run(subject, limit, cost, spend=False)
+    def refund(self, cost: int) -> None:
+        """Put back what was spent in vain."""
+        self._units = min(self._full, self._units + cost * self._token)
 
-    def reset(self, subject: str) -> None:
-        """Fill the subject's bucket."""
-        key = self.key(subject)
-        self._call(lambda r: r.delete(key))
-
-    def _run(self, subject: str, limit: Limit, cost: int, *, spend: bool) -> Decision:
-        if not 1 <= cost <= limit.capacity:
-            raise ValueError(f"cost must be between 1 and {limit.capacity}, the tier's capacity")
-        key = self.key(subject)
-        arguments = (
-            limit.capacity,
-            cost,
-            limit.refill_tokens,
-            limit.refill_period_seconds,
-            int(spend),
-        )
-
-        def run(redis: Redis) -> Any:
-            try:
-                return redis.evalsha(_SHA, 1, key, *arguments)
-            except NoScriptError:  # Redis was restarted: EVAL loads the script again
-                return redis.eval(_SCRIPT, 1, key, *arguments)
-
-        allowed, remaining, wait, full = self._call(run)
-        return Decision(
-            allowed=bool(allowed),
-            limit=limit,
-            remaining=remaining,
-            retry_after_seconds=wait / MICRO,
-            reset_after_seconds=full / MICRO,
-        )
+    def keep_at_most(self, other: "TokenBucket") -> None:
+        """Hold no more tokens than another bucket did, as when a share becomes smaller."""
+        self._units = min(self._units, other._units * self._token // other._token)

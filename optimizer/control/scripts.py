@@ -1,0 +1,31 @@
+"""Lua scripts by their digest, sent the short way; loaded again when Redis has lost them."""
+
+import hashlib
+from typing import Any
+
+from redis.exceptions import NoScriptError
+
+from optimizer.control.redis import aexecute, execute
+from optimizer.control.wire import Part
+
+
+class Script:
+    """A Lua script; every key it touches is given as a key, so it runs on Redis Cluster too."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text.encode()
+        self._digest = hashlib.sha1(self._text, usedforsecurity=False).hexdigest().encode()
+
+    def run(self, keys: tuple[Part, ...], *arguments: Part) -> Any:
+        """Run it and return its reply. Raises RedisAway and redis.ResponseError."""
+        try:
+            return execute(b"EVALSHA", self._digest, len(keys), *keys, *arguments)
+        except NoScriptError:  # Redis was restarted: EVAL loads the script again
+            return execute(b"EVAL", self._text, len(keys), *keys, *arguments)
+
+    async def arun(self, keys: tuple[Part, ...], *arguments: Part) -> Any:
+        """Run it from asyncio and return its reply; raises as `run` does."""
+        try:
+            return await aexecute(b"EVALSHA", self._digest, len(keys), *keys, *arguments)
+        except NoScriptError:
+            return await aexecute(b"EVAL", self._text, len(keys), *keys, *arguments)

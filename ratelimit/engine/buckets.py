@@ -1,0 +1,196 @@
+"""Buckets in Redis: what is asked of the scripts, and what their replies mean.
+
+Source of the algorithm: J. Turner, "New Directions in Communications", IEEE Communications
+Magazine 1986. A bucket holds `capacity` tokens and gains `refill_tokens` each period; a call
+spends its cost or is denied, and a denial says exactly when it would pass.
+
+Nothing here waits: keys and arguments go out, a reply comes in, so that blocking code and asyncio
+share it.
+"""
+
+import hashlib
+import struct
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ratelimit.engine.limit import MAX_SUBJECT_LENGTH, MICRO, Decision, Limit, Verdict
+
+_HERE = Path(__file__).parent
+_STATE = (_HERE / "state.lua").read_text(encoding="utf-8")
+DECIDE = _STATE + (_HERE / "decide.lua").read_text(encoding="utf-8")
+GIVE = _STATE + (_HERE / "give.lua").read_text(encoding="utf-8")
+
+_NUMBERS = 9  # in the reply, for each limit
+
+
+class Lent(NamedTuple):
+    """A lease that is given back: of `tokens`, `unspent` were not spent; `window` is Redis's."""
+
+    unspent: int
+    tokens: int
+    window: int
+
+
+_NOTHING_LENT = Lent(0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One limit in a check: the key of its bucket, and what is asked of it."""
+
+    key: bytes
+    limit: Limit
+    cost: int = 1
+    policy: str = ""
+    slot: str = ""
+    wanted: int = 0
+    lent: Lent = _NOTHING_LENT
+
+
+class Told(NamedTuple):
+    """One limit's answer as Redis gave it; times in microseconds."""
+
+    violated: int
+    remaining: int
+    wait: int
+    full: int
+    granted: int
+    window: int
+    leased: int
+    quota_remaining: int
+    slots_remaining: int
+
+
+def key_of(subject: str, scope: str = "", *, prefix: str = "tuneup:ratelimit") -> bytes:
+    """Return the key of a bucket; the braces keep one subject's keys in one cluster slot.
+
+    Raises ValueError when the subject is empty or longer than 256 characters.
+    """
+    if not 1 <= len(subject) <= MAX_SUBJECT_LENGTH:
+        raise ValueError(f"subject must have 1 to {MAX_SUBJECT_LENGTH} characters")
+    # A brace inside the subject would move the hash tag.
+    if "{" in subject or "}" in subject:
+        subject = "#" + hashlib.sha256(subject.encode()).hexdigest()
+    return f"{prefix}:{{{subject}}}{scope and ':' + scope}".encode()
+
+
+def slots_key(key: bytes) -> bytes:
+    """Return the key of the calls that are going on."""
+    return key + b"/slots"
+
+
+def check_cost(limit: Limit, cost: int) -> None:
+    """Raise ValueError when the cost could never be spent."""
+    if not 1 <= cost <= limit.capacity:
+        raise ValueError(
+            f"cost must be between 1 and {limit.capacity}, the capacity of tier {limit.name}"
+        )
+
+
+@lru_cache(maxsize=4096)
+def _request(group: int, cost: int, wanted: int) -> bytes:
+    return struct.pack(">6d", group, cost, wanted, 0, 0, 0)
+
+
+def question(
+    groups: Sequence[Sequence[Ask]], *, spend: bool
+) -> tuple[tuple[bytes, ...], list[bytes | str]]:
+    """Return the keys and arguments that ask about groups of limits."""
+    keys: list[bytes] = []
+    arguments: list[bytes | str] = [b"s" if spend else b"p"]
+    for number, group in enumerate(groups):
+        for ask in group:
+            keys.append(ask.key)
+            arguments.append(ask.limit.packed())
+            if ask.lent.tokens:
+                request = struct.pack(">6d", number, ask.cost, ask.wanted, *ask.lent)
+            else:
+                request = _request(number, ask.cost, ask.wanted)
+            arguments.append(request)
+            if ask.limit.concurrency:
+                keys.append(slots_key(ask.key))
+                arguments.append(ask.slot)
+    return tuple(keys), arguments
+
+
+def answers(groups: Sequence[Sequence[Ask]], reply: Sequence[int]) -> list[list[Told]]:
+    """Return what each limit of each group was told."""
+    told, at = [], 0
+    for group in groups:
+        end = at + len(group) * _NUMBERS
+        told.append([Told(*reply[one : one + _NUMBERS]) for one in range(at, end, _NUMBERS)])
+        at = end
+    return told
+
+
+def decision(ask: Ask, told: Told, sent_at: float, *, group_denied: bool = False) -> Decision:
+    """Return the decision on one limit; `sent_at` is monotonic, when it was asked."""
+    denied = told.violated != 0 and not ask.limit.shadow
+    allowed = not denied and not group_denied
+    delayed = allowed and told.violated == 0 and told.wait > 0
+    return Decision(
+        allowed=allowed,
+        limit=ask.limit,
+        remaining=max(0, told.remaining),
+        retry_at=sent_at + told.wait / MICRO if denied else 0.0,
+        reset_at=sent_at + told.full / MICRO,
+        policy=ask.policy or ask.limit.name,
+        violated=told.violated,
+        delay_seconds=told.wait / MICRO if delayed else 0.0,
+        leased=told.leased,
+        quota_remaining=told.quota_remaining,
+        slots_remaining=told.slots_remaining,
+        slot=ask.slot if allowed and ask.limit.concurrency else "",
+    )
+
+
+def verdict(group: Sequence[Ask], told: Sequence[Told], sent_at: float) -> Verdict:
+    """Return the verdict on a group: denied where any limit that is no shadow is violated."""
+    denied = any(
+        one.violated and not ask.limit.shadow for ask, one in zip(group, told, strict=True)
+    )
+    return Verdict(
+        not denied,
+        tuple(
+            decision(ask, one, sent_at, group_denied=denied)
+            for ask, one in zip(group, told, strict=True)
+        ),
+    )
+
+
+class Buckets:
+    """Buckets behind a script runner: what tests, self-checks and benchmarks use directly."""
+
+    def __init__(self, decide: Any, give: Any, *, prefix: str = "tuneup:ratelimit") -> None:
+        self._decide, self._give, self._prefix = decide, give, prefix
+
+    def key(self, subject: str) -> bytes:
+        return key_of(subject, prefix=self._prefix)
+
+    def check(self, subject: str, limit: Limit, cost: int = 1, slot: str = "") -> Decision:
+        """Spend `cost` tokens (1 to the capacity) if they are there."""
+        return self._ask(subject, limit, cost, slot, spend=True)
+
+    def peek(self, subject: str, limit: Limit, cost: int = 1) -> Decision:
+        """Say what `check` would, and spend nothing."""
+        return self._ask(subject, limit, cost, "", spend=False)
+
+    def _ask(self, subject: str, limit: Limit, cost: int, slot: str, *, spend: bool) -> Decision:
+        check_cost(limit, cost)
+        groups = [[Ask(self.key(subject), limit, cost, slot=slot)]]
+        sent_at = time.monotonic()
+        keys, arguments = question(groups, spend=spend)
+        ((told,),) = answers(groups, self._decide.run(keys, *arguments))
+        return decision(groups[0][0], told, sent_at)
+
+    def reset(self, subject: str) -> None:
+        """Fill the bucket."""
+        self._give.run((self.key(subject),), b"", 0, "reset")
+
+    def give(self, subject: str, limit: Limit, tokens: int, how: str) -> int:
+        """Put tokens in: "refund" or "grant"; return how many are there."""
+        return int(self._give.run((self.key(subject),), limit.packed(), tokens, how))

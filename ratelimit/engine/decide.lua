@@ -1,0 +1,116 @@
+-- Decide groups of limits: each group is spent whole or not at all.
+--
+-- KEYS     for each limit its bucket, and with a concurrency limit its slots after it
+-- ARGV[1]  "s" to spend, "p" to look only
+-- ARGV     then for each limit: the policy; the request (group, cost, tokens wanted as a lease,
+--          tokens given back unspent, tokens of that lease, its window); with a concurrency limit
+--          also the name of the slot
+-- Reply    nine numbers for each limit: what is violated (1 bucket, 2 quota, 4 concurrency), tokens
+--          left, wait, time to full (microseconds), tokens leased to the caller, the window of the
+--          lease, tokens leased to anybody, quota left (-1: none), slots left (-1: none)
+--
+-- A denial writes nothing. A limit in shadow mode is told as violated, and violates nothing.
+
+local spend = ARGV[1] == 's'
+local reply = {}
+local next_key, next_argument = 1, 2
+
+local function slots_taken(l)
+  local taken = redis.call('ZCOUNT', l.slots, string.format('(%.0f', now), '+inf')
+  if redis.call('ZSCORE', l.slots, l.slot) then taken = taken - 1 end
+  return taken
+end
+
+local function look(l)
+  refill(l)
+  l.violated, l.wait = 0, 0
+  local missing = l.cost * l.token - l.units
+  if missing > 0 then
+    l.wait = math.ceil(missing / l.refill) + (l.at - now)
+    if l.wait > l.max_wait then
+      l.violated = 1
+      l.wait = l.wait - l.max_wait -- from then on it may be told to wait
+    end
+  end
+  if l.quota and l.quota > 0 and l.used + l.cost > l.quota then
+    l.violated = l.violated + 2
+    l.wait = math.max(l.wait, l.period_end - now)
+  end
+  if l.slots then
+    l.taken = slots_taken(l)
+    if l.taken >= l.concurrency then
+      l.violated = l.violated + 4
+      local first = redis.call(
+        'ZRANGEBYSCORE', l.slots, string.format('(%.0f', now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+      -- A slot may be given back at any time, and is at the latest when the first one ends.
+      l.wait = math.max(l.wait, math.min(1000000, tonumber(first[2] or now) - now))
+    end
+  end
+end
+
+local function take(l)
+  l.units = l.units - l.cost * l.token
+  if l.quota and l.quota > 0 then l.used = l.used + l.cost end
+  if l.wanted > 0 and l.lease > 0 then
+    -- A share of what is there, so that the last tokens go one by one.
+    l.granted = math.max(0, math.min(l.wanted, math.floor(l.units / l.token * l.lease)))
+    l.units = l.units - l.granted * l.token
+    l.leased = l.leased + l.granted
+  end
+  if l.slots then
+    redis.call('ZREMRANGEBYSCORE', l.slots, '-inf', string.format('%.0f', now))
+    redis.call('ZADD', l.slots, string.format('%.0f', now + l.hold_us), l.slot)
+    redis.call('PEXPIRE', l.slots, string.format('%.0f', math.ceil(l.hold_us / 1000)))
+    l.taken = l.taken + 1
+  end
+end
+
+local function decide(group)
+  local denied = false
+  for _, l in ipairs(group) do
+    look(l)
+    if l.violated > 0 and l.shadow == 0 then denied = true end
+  end
+  for _, l in ipairs(group) do
+    if spend and not denied and l.violated == 0 then
+      take(l)
+      write_state(l)
+    elseif spend and l.gave_back then
+      write_state(l)
+    end
+    local leased = l.leased + l.leased_before
+    local n = #reply
+    reply[n + 1] = l.violated
+    reply[n + 2] = math.floor(l.units / l.token)
+    reply[n + 3] = l.wait
+    reply[n + 4] = math.max(0, math.ceil((l.full - l.units) / l.refill)) + (l.at - now)
+    reply[n + 5] = l.granted or 0
+    reply[n + 6] = l.window
+    reply[n + 7] = leased
+    reply[n + 8] = l.quota and l.quota > 0 and math.max(0, l.quota - l.used) or -1
+    reply[n + 9] = l.slots and math.max(0, l.concurrency - l.taken) or -1
+  end
+end
+
+local group, number = {}, 0
+while ARGV[next_argument] do
+  local l = read_policy(ARGV[next_argument])
+  local of, cost, wanted, unspent, lent, window = struct.unpack('>dddddd', ARGV[next_argument + 1])
+  next_argument = next_argument + 2
+  if of ~= number then
+    decide(group)
+    group, number = {}, of
+  end
+  read_state(l, KEYS[next_key])
+  next_key = next_key + 1
+  if l.concurrency and l.concurrency > 0 then
+    l.slots, l.slot = KEYS[next_key], ARGV[next_argument]
+    next_key, next_argument = next_key + 1, next_argument + 1
+  end
+  l.cost, l.wanted = cost, wanted
+  l.gave_back = lent > 0
+  if l.gave_back then take_back(l, unspent, lent, window) end
+  group[#group + 1] = l
+end
+decide(group)
+return reply
