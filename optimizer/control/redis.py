@@ -142,7 +142,10 @@ def execute(*parts: Part) -> Any:
     """Send one command the short way and return its reply as it came; raises as `call` does."""
     with _guard:
         wire, _ = _wires or _new_wires()
-        return client().execute_command(*parts) if wire is None else wire.execute(parts)
+        if wire is not None:
+            return wire.execute(parts)
+        other: Any = client()
+        return other.execute_command(*parts)
 
 
 async def aexecute(*parts: Part) -> Any:
@@ -151,7 +154,8 @@ async def aexecute(*parts: Part) -> Any:
         _, wire = _wires or _new_wires()
         if wire is not None:
             return await wire.execute(parts)
-        return await asyncio.to_thread(client().execute_command, *parts)
+        other: Any = client()
+        return await asyncio.to_thread(other.execute_command, *parts)
 
 
 class _Guard:

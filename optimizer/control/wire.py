@@ -41,6 +41,11 @@ _ERRORS: dict[str, type[redis.RedisError]] = {
 }
 
 
+def _pack(*parts: Part) -> bytes:
+    packed: bytes = hiredis.pack_command(parts)  # type: ignore[arg-type]  # its stub says one part
+    return packed
+
+
 def new_reader() -> Any:
     return hiredis.Reader(protocolError=redis.InvalidResponse, replyError=error_reply)
 
@@ -58,9 +63,10 @@ class _Connection:
             retry=Retry(NoBackoff(), 0),
             protocol=2,  # no pushes between the replies
         )
-        self._opened: Any = pool.make_connection()
-        self._opened.connect()
-        self.sock: socket.socket = self._opened._sock
+        opened: Any = pool.make_connection()
+        opened.connect()
+        self._opened = opened
+        self.sock: socket.socket = opened._sock
         # The kernel keeps the time limit: Python's own would poll before each read and write.
         limit = struct.pack("ll", int(timeout_seconds), int(timeout_seconds % 1 * 1_000_000))
         self.sock.setblocking(True)
@@ -94,7 +100,7 @@ class Wire:
             self._mine, self._pid = threading.local(), os.getpid()
         connection = self._connection()
         try:
-            reply = self._exchange(connection, hiredis.pack_command(parts))
+            reply = self._exchange(connection, _pack(*parts))
         except BaseException:  # a reply may still come: this connection is of no use any more
             self._mine.connection = None
             connection.close()
@@ -139,7 +145,7 @@ class AsyncWire:
     """
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
-        self._options: dict[str, Any] = dict(parse_url(url))
+        self._options: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call]
         self._timeout_seconds = timeout_seconds
         self._connections: dict[asyncio.AbstractEventLoop, asyncio.Future[_Multiplexed]] = {}
 
@@ -154,7 +160,7 @@ class AsyncWire:
             opening = asyncio.ensure_future(self._connect(loop))
             self._connections[loop] = opening
         connection = opening.result() if opening.done() else await asyncio.shield(opening)
-        return await connection.send(hiredis.pack_command(parts))
+        return await connection.send(_pack(*parts))
 
     async def _connect(self, loop: asyncio.AbstractEventLoop) -> "_Multiplexed":
         options = self._options
@@ -170,10 +176,10 @@ class AsyncWire:
                     host, port = options.get("host", "localhost"), options.get("port", 6379)
                     _, connection = await loop.create_connection(protocol, host, port)
                 if options.get("password"):
-                    login = (options.get("username") or "default", options["password"])
-                    await connection.send(hiredis.pack_command(("AUTH", *login)))
+                    user = options.get("username") or "default"
+                    await connection.send(_pack("AUTH", user, options["password"]))
                 if options.get("db"):
-                    await connection.send(hiredis.pack_command(("SELECT", options["db"])))
+                    await connection.send(_pack("SELECT", options["db"]))
         except TimeoutError as error:
             raise redis.TimeoutError("Redis did not answer in time") from error
         return connection

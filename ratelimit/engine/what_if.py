@@ -14,7 +14,7 @@ class Offered(NamedTuple):
     second: int
     subject: str
     cost: int
-    count: int
+    calls: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,12 @@ class Replay:
         return self.refused / self.calls if self.calls else 0.0
 
 
-def replay(calls: Iterable[Offered], limit: Limit) -> Replay:
+def replay(offered: Iterable[Offered], limit: Limit) -> Replay:
     """Send the calls through buckets of this limit, one for each subject, full at first."""
     buckets: dict[str, TokenBucket] = {}
     refused: dict[str, int] = {}
     total = 0
-    for second, subject, cost, count in sorted(calls):
+    for second, subject, cost, count in sorted(offered):
         now = second * MICRO
         bucket = buckets.get(subject)
         if bucket is None:

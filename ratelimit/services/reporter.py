@@ -163,7 +163,8 @@ def _news(account: Account) -> tuple[_Told, int]:
     now["shadow" if shadow else "denied", "deny-cache"] = account.cached_denials
     now["allowed", "lease"] = account.leased_passes
     costs = account.costs
-    before, costs_before = account.reported or ({}, 0)
+    none: tuple[_Told, int] = ({}, 0)
+    before, costs_before = account.reported or none
     account.reported = (now, costs)
     news = {key: count - before.get(key, 0) for key, count in now.items()}
     news = {key: count for key, count in news.items() if count}

@@ -184,7 +184,7 @@ def test_two_subjects_never_share_a_key(bucket):
 def test_a_limit_without_a_positive_number_is_refused(field):
     numbers = {"capacity": 1, "refill_tokens": 1, "refill_period_seconds": 1, field: 0}
     with pytest.raises(ValueError, match=field):
-        Limit("x", **numbers)
+        Limit("x", **numbers)  # type: ignore[arg-type]
 
 
 def test_a_limit_too_large_to_count_exactly_is_refused():

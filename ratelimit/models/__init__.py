@@ -1,0 +1,18 @@
+"""What an admin edits: the switch, the tiers, the scopes, and who belongs to which."""
+
+from ratelimit.models.component import RatelimitSettings
+from ratelimit.models.scopes import MAX_SCOPE_LENGTH, Scope, ScopeRule
+from ratelimit.models.subjects import Access, Assignment, Subject, SubjectPattern
+from ratelimit.models.tiers import Tier
+
+__all__ = [
+    "MAX_SCOPE_LENGTH",
+    "Access",
+    "Assignment",
+    "RatelimitSettings",
+    "Scope",
+    "ScopeRule",
+    "Subject",
+    "SubjectPattern",
+    "Tier",
+]
