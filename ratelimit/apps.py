@@ -17,10 +17,11 @@ class RatelimitConfig(AppConfig):
             registry.Component(
                 name="ratelimit",
                 title="Rate limiter",
-                description="Token buckets with tiers.",
+                description="Token buckets with tiers, scopes and quotas.",
                 live=ratelimit,
                 status=selectors.status,
                 router="ratelimit.api.router",
+                fast_routes="ratelimit.fast.ROUTES",
                 seed=services.seed,
                 verify=verify.CHECKS,
                 icon="speed",

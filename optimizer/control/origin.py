@@ -49,6 +49,11 @@ def name_actor(actor: str) -> None:
     _origin.set(replace(_origin.get(), actor=actor))
 
 
+def new_request_id(given: str) -> str:
+    """Return the caller's own id where it is well-formed, else a new one."""
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
 class OriginMiddleware:
     """Give each request an id (the caller's own where it is well-formed) and name its user."""
 
@@ -56,8 +61,7 @@ class OriginMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-ID", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request_id = new_request_id(request.headers.get("X-Request-ID", ""))
         channel = "api" if request.path.startswith("/internal/") else "admin"
         with origin(channel=channel, actor="", request_id=request_id):
             response = self.get_response(request)

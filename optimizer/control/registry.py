@@ -32,6 +32,7 @@ class Component:
     live: LiveSettings[Any]
     status: Callable[[], dict[str, Any]]
     router: str = ""
+    fast_routes: str = ""
     seed: Callable[[], None] | None = None
     verify: tuple[Check, ...] = ()
     icon: str = "tune"

@@ -48,10 +48,15 @@ class MetricsMiddleware:
         response = self.get_response(request)
         match = request.resolver_match
         route = match.route if match is not None else "unmatched"
-        method = request.method if request.method in _METHODS else "other"
-        _requests(method or "other", route, response.status_code).inc()
-        _duration(route).observe(time.perf_counter() - started)
+        took_seconds = time.perf_counter() - started
+        count_request(request.method or "", route, response.status_code, took_seconds)
         return response
+
+
+def count_request(method: str, route: str, status: int, took_seconds: float) -> None:
+    """Count one request of a route pattern."""
+    _requests(method if method in _METHODS else "other", route, status).inc()
+    _duration(route).observe(took_seconds)
 
 
 @lru_cache(maxsize=2048)
