@@ -49,8 +49,12 @@ class Environment(environ.Env):  # type: ignore[misc]
         """Return the address of a Redis."""
         url: str = self.str(name, default="") or default
         # Passwords are part of it, so the address itself is not repeated.
-        if _scheme(url) not in ("redis", "rediss", "unix"):
-            raise _refused(name, "like redis://:password@host:6379/0")
+        if _scheme(url) not in ("redis", "rediss", "unix", "redis+cluster", "redis+sentinel"):
+            raise _refused(
+                name,
+                "like redis://:password@host:6379/0 (or rediss://, unix://,"
+                " redis+cluster://host:6379, redis+sentinel://host:26379,host:26379/service/0)",
+            )
         return url
 
     def database_url(self, name: str, *, default: str) -> dict[str, Any]:
@@ -80,7 +84,8 @@ class Environment(environ.Env):  # type: ignore[misc]
 def _scheme(url: str) -> str:
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018  (read for its check)
+        if "," not in parts.netloc:  # several Sentinels
+            parts.port  # noqa: B018  (read for its check)
     except ValueError:
         return ""
     return parts.scheme

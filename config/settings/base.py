@@ -5,11 +5,15 @@ Unset means the embedded default (SQLite and the supervised Redis of `manage.py 
 """
 
 from pathlib import Path
+from urllib.parse import quote
+
+from django.core.exceptions import ImproperlyConfigured
 
 from config.csp import STRICT_POLICY
 from config.environment import Environment
 from config.logging import logging_settings
 from config.settings.unfold import UNFOLD  # noqa: F401
+from optimizer.control.redis_urls import is_cluster, sentinels
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 env = Environment()
@@ -137,23 +141,46 @@ REDIS_TIMEOUT_SECONDS = env.seconds(
 )
 
 
+# A cluster serves everything but the caches and the queue, which then need one of their own.
+CACHE_REDIS_URL = env.redis_url("CACHE_REDIS_URL", default=REDIS_URL)
+if is_cluster(CACHE_REDIS_URL):
+    raise ImproperlyConfigured(
+        "The environment variable CACHE_REDIS_URL must be a Redis without cluster mode: neither"
+        " django-redis nor Celery can use a cluster."
+    )
+
+
 def _redis_cache(prefix: str) -> dict[str, object]:
-    return {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": REDIS_URL,
-        "KEY_PREFIX": prefix,
-        "OPTIONS": {
-            "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT_SECONDS,
-            "SOCKET_TIMEOUT": REDIS_TIMEOUT_SECONDS,
-        },
+    budget = {
+        "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT_SECONDS,
+        "SOCKET_TIMEOUT": REDIS_TIMEOUT_SECONDS,
     }
+    cache = {"BACKEND": "django_redis.cache.RedisCache", "KEY_PREFIX": prefix}
+    watched = sentinels(CACHE_REDIS_URL)
+    if watched is None:
+        return {**cache, "LOCATION": CACHE_REDIS_URL, "OPTIONS": budget}
+    options = {
+        "CLIENT_CLASS": "django_redis.client.SentinelClient",
+        "CONNECTION_FACTORY": "django_redis.pool.SentinelConnectionFactory",
+        "SENTINELS": watched.hosts,
+        "PASSWORD": watched.password,
+        **budget,
+    }
+    location = f"redis://{watched.service}/{watched.db}"
+    return {**cache, "LOCATION": location, "OPTIONS": options}
 
 
 CACHES = {"default": _redis_cache("tuneup:cache"), "wall": _redis_cache("tuneup:wall")}
 RATELIMIT_USE_CACHE = "wall"
 
 # --- Celery ---------------------------------------------------------------------------------
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=CACHE_REDIS_URL)
+if (_watched := sentinels(CELERY_BROKER_URL)) is not None:
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"master_name": _watched.service}
+    CELERY_BROKER_URL = ";".join(
+        f"sentinel://:{quote(_watched.password or '', safe='')}@{host}:{port}/{_watched.db}"
+        for host, port in _watched.hosts
+    )
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TIMEZONE = "UTC"

@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 
-from optimizer.control.redis import RedisAway, call
+from optimizer.control.redis import RedisAway, call, server_time
 
 CHANNEL = "tuneup:{control}:revisions"
 _PROCESSES = "tuneup:{control}:processes"
@@ -100,8 +100,7 @@ def seen(revision: int) -> list[Process]:
     """
 
     def read(r: redis.Redis) -> list[Process]:
-        seconds, microseconds = r.time()
-        now = seconds * 1_000_000 + microseconds
+        now = server_time(r) * 1_000_000
         members: list[Any] = r.zrange(_PROCESSES, 0, -1, withscores=True)
         pipe = r.pipeline(transaction=False)
         pipe.get(f"{_PUBLISHED}{revision}")

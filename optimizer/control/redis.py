@@ -17,8 +17,9 @@ import redis
 from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
-from optimizer.control import metrics
+from optimizer.control import metrics, redis_urls
 from optimizer.control.wire import AsyncWire, Part, Wire
 
 R = TypeVar("R")
@@ -102,22 +103,31 @@ _wires: tuple[Wire | None, AsyncWire | None] | None = None
 
 def is_cluster() -> bool:
     """Say whether keys live in several slots, so that no script sees them all."""
-    return settings.REDIS_URL.startswith("redis+cluster:")
+    return redis_urls.is_cluster(settings.REDIS_URL)
 
 
 def new_client(**options: Any) -> redis.Redis:
     """Return a client of its own connection pool; `options` go to redis-py."""
-    timeout = settings.REDIS_TIMEOUT_SECONDS
-    return redis.Redis.from_url(
-        settings.REDIS_URL,
-        **{
-            "socket_timeout": timeout,
-            "socket_connect_timeout": timeout,
-            # A retry would double the time budget; the caller decides what a failure means.
-            "retry": Retry(NoBackoff(), 0),
-            **options,
-        },
-    )
+    timeout, url = settings.REDIS_TIMEOUT_SECONDS, settings.REDIS_URL
+    given: dict[str, Any] = {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        # A retry would double the time budget; the caller decides what a failure means.
+        "retry": Retry(NoBackoff(), 0),
+        **options,
+    }
+    if redis_urls.is_cluster(url):
+        # It answers the same calls, but is none of redis.Redis's subclasses.
+        cluster: Any = redis.RedisCluster.from_url(redis_urls.cluster_url(url), **given)
+        found: redis.Redis = cluster
+        return found
+    if (watched := redis_urls.sentinels(url)) is not None:
+        given |= {"password": watched.password, "db": watched.db}
+        budget = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+        manager: Any = Sentinel(watched.hosts, sentinel_kwargs=budget)  # type: ignore[no-untyped-call]
+        master: redis.Redis = manager.master_for(watched.service, **given)
+        return master
+    return redis.Redis.from_url(url, **given)
 
 
 def client() -> redis.Redis:
@@ -136,6 +146,12 @@ def call(function: Callable[[redis.Redis], R]) -> R:
     """
     with _guard:
         return function(client())
+
+
+def server_time(r: redis.Redis) -> float:
+    """Return Redis's clock, in seconds since the epoch; of a cluster, one node's."""
+    seconds, microseconds = r.eval("return redis.call('TIME')", 1, "tuneup:{control}:clock")
+    return int(seconds) + int(microseconds) / 1e6
 
 
 def execute(*parts: Part) -> Any:
@@ -195,6 +211,8 @@ _AWAY = (
     redis.ReadOnlyError,
     redis.AuthenticationError,
     redis.exceptions.MasterDownError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.RedisClusterException,
     OSError,
 )
 

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import redis
 
-from optimizer.control.redis import RedisAway, call
+from optimizer.control.redis import RedisAway, call, server_time
 from optimizer.control.series import Series
 from ratelimit import metrics
 from ratelimit.engine.accounts import Account
@@ -119,8 +119,7 @@ class Reporter:
             rows.append(Row(now, hashed, account.scope, tier, mean, calls, self._level))
 
     def _send(self, r: redis.Redis, top: Counter[str], rows: list[Row], now: float) -> None:
-        seconds, microseconds = r.time()
-        clock = seconds + microseconds / 1e6
+        clock = server_time(r)
         pipe = r.pipeline(transaction=False)
         pipe.zadd(DECIDERS, {self._me: clock})
         pipe.zremrangebyscore(DECIDERS, "-inf", clock - _DECIDER_SECONDS)
