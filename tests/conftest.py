@@ -90,12 +90,16 @@ def _fresh_process() -> Iterator[None]:
     """Let each test begin as a process that has read no settings and seen no outage."""
     from optimizer.control import live
     from optimizer.control import redis as access
+    from ratelimit import limiter
 
-    live.forget_all()
-    access.breaker.reset()
+    def forget() -> None:
+        live.forget_all()
+        access.breaker.reset()
+        limiter.decisions.forget()
+
+    forget()
     yield
-    live.forget_all()
-    access.breaker.reset()
+    forget()
 
 
 @pytest.fixture

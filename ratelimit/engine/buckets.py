@@ -135,13 +135,13 @@ def decision(ask: Ask, told: Told, sent_at: float, *, group_denied: bool = False
     return Decision(
         allowed=allowed,
         limit=ask.limit,
-        remaining=max(0, told.remaining),
+        remaining=max(0, told.remaining + told.granted),
         retry_at=sent_at + told.wait / MICRO if denied else 0.0,
         reset_at=sent_at + told.full / MICRO,
         policy=ask.policy or ask.limit.name,
         violated=told.violated,
         delay_seconds=told.wait / MICRO if delayed else 0.0,
-        leased=told.leased,
+        leased=told.leased - told.granted,  # by others
         quota_remaining=told.quota_remaining,
         slots_remaining=told.slots_remaining,
         slot=ask.slot if allowed and ask.limit.concurrency else "",
