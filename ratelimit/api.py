@@ -151,7 +151,12 @@ def check(request: HttpRequest, payload: CheckIn, response: HttpResponse) -> Any
     return msgspec.structs.asdict(answer(decided))
 
 
-@router.post("/check-many", response=ManyOut, summary="Spend tokens of several buckets")
+@router.post(
+    "/check-many",
+    response=ManyOut,
+    exclude_unset=True,
+    summary="Spend tokens of several buckets",
+)
 def check_many(request: HttpRequest, payload: ManyIn, response: HttpResponse) -> Any:
     """Answer each for itself with 200; or together: 200 when all were spent, 429 when none."""
     charges = [(one.subject, one.cost, one.scope) for one in payload.charges]

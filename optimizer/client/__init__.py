@@ -3,22 +3,32 @@
 from optimizer.client.clients import AsyncTuneup, Tuneup
 from optimizer.client.protocol import (
     ApiError,
+    Bucket,
+    Charge,
+    Consumer,
     Decision,
     InvalidFields,
     LimiterAway,
+    Standing,
     TuneupError,
     Unauthorized,
     Unavailable,
+    Verdict,
 )
 
 __all__ = [
     "ApiError",
     "AsyncTuneup",
+    "Bucket",
+    "Charge",
+    "Consumer",
     "Decision",
     "InvalidFields",
     "LimiterAway",
+    "Standing",
     "Tuneup",
     "TuneupError",
     "Unauthorized",
     "Unavailable",
+    "Verdict",
 ]

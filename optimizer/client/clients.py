@@ -1,11 +1,25 @@
 """The two clients: the same calls, one blocking and one for asyncio."""
 
+from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 
-from optimizer.client.protocol import Call, Decision, Unavailable, check_call, read_decision
+from optimizer.client import protocol
+from optimizer.client.protocol import (
+    Call,
+    Charge,
+    Consumer,
+    Decision,
+    Standing,
+    Unavailable,
+    Verdict,
+    read_answer,
+)
+
+T = TypeVar("T")
+Charges = Iterable[Charge | Sequence[Any]]  # a Charge, or a tuple of its fields
 
 DEFAULT_TIMEOUT_SECONDS = 2.0
 # A refused or failed connect sent nothing, so it is safe to try again, whatever the call.
@@ -39,20 +53,82 @@ class Tuneup:
         options = _options(base_url, key, timeout_seconds)
         self._http = httpx.Client(transport=transport, **options)
 
-    def check(self, subject: str, *, cost: int = 1) -> Decision:
+    def check(self, subject: str, *, cost: int = 1, scope: str = "") -> Decision:
         """Spend `cost` tokens of the subject's bucket if they are there.
 
         A denial is a decision, not an error. Raises Unavailable when no answer came (the tokens may
         be spent, so the call is not repeated), and ApiError when the server refused.
         """
-        response = self._send(check_call(subject, cost))
-        return read_decision(response.status_code, response.content, response.headers)
+        return self._send(protocol.check(subject, cost, scope))
 
-    def _send(self, call: Call) -> httpx.Response:
+    def check_many(self, charges: Charges) -> list[Decision]:
+        """Decide up to 1000 charges, each for itself; raises as `check` does."""
+        return self._send(protocol.check_many(protocol.charges_of(charges)))
+
+    def check_all(self, charges: Charges) -> Verdict:
+        """Spend all charges or none; raises as `check` does."""
+        return self._send(protocol.check_all(protocol.charges_of(charges)))
+
+    def peek(self, subject: str, *, cost: int = 1, scope: str = "") -> Decision:
+        """Say what a check would be answered, and spend nothing."""
+        return self._send(protocol.peek(subject, cost, scope))
+
+    def reset(self, subject: str, *, scope: str = "") -> None:
+        """Fill the bucket and begin its quota anew."""
+        self._send(protocol.reset(subject, scope))
+
+    def grant(self, subject: str, tokens: int, *, scope: str = "") -> int:
+        """Give tokens, even beyond the capacity; return how many are there."""
+        return self._send(protocol.give("grant", subject, tokens, scope))
+
+    def refund(self, subject: str, tokens: int = 1, *, scope: str = "") -> int:
+        """Put back what was spent in vain; return how many tokens are there."""
+        return self._send(protocol.give("refund", subject, tokens, scope))
+
+    def release(self, subject: str, slot: str, *, scope: str = "") -> None:
+        """End a call of a tier that limits calls at once."""
+        self._send(protocol.release(subject, slot, scope))
+
+    def status(self, subject: str) -> Standing:
+        """Return the subject's buckets in all scopes."""
+        return self._send(protocol.status(subject))
+
+    def top(self, count: int = 20) -> list[Consumer]:
+        """Return who made the most calls in about the last hour."""
+        return self._send(protocol.top(count))
+
+    def assign(
+        self,
+        subject: str,
+        *,
+        tier: str | None = None,
+        access: str | None = None,
+        expires_after_seconds: int | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Give a subject a tier, or a place on the allow or deny list (`access`)."""
+        self._send(
+            protocol.assign(
+                subject,
+                {
+                    "tier": tier,
+                    "access": access,
+                    "expires_after_seconds": expires_after_seconds,
+                    "reason": reason,
+                },
+            )
+        )
+
+    def unassign(self, subject: str) -> None:
+        """Let the subject be treated as everybody else."""
+        self._send(protocol.unassign(subject))
+
+    def _send(self, call: Call[T]) -> T:
         try:
-            return self._http.request(call.method, call.path, content=call.body)
+            response = self._http.request(call.method, call.path, content=call.body)
         except httpx.TransportError as error:
             raise Unavailable(f"{type(error).__name__}: {error}") from error
+        return read_answer(call, response.status_code, response.content, response.headers)
 
     def close(self) -> None:
         """Close the connections."""
@@ -87,16 +163,78 @@ class AsyncTuneup:
         options = _options(base_url, key, timeout_seconds)
         self._http = httpx.AsyncClient(transport=transport, **options)
 
-    async def check(self, subject: str, *, cost: int = 1) -> Decision:
+    async def check(self, subject: str, *, cost: int = 1, scope: str = "") -> Decision:
         """Spend `cost` tokens of the subject's bucket if they are there; see `Tuneup.check`."""
-        response = await self._send(check_call(subject, cost))
-        return read_decision(response.status_code, response.content, response.headers)
+        return await self._send(protocol.check(subject, cost, scope))
 
-    async def _send(self, call: Call) -> httpx.Response:
+    async def check_many(self, charges: Charges) -> list[Decision]:
+        """Decide up to 1000 charges, each for itself; raises as `check` does."""
+        return await self._send(protocol.check_many(protocol.charges_of(charges)))
+
+    async def check_all(self, charges: Charges) -> Verdict:
+        """Spend all charges or none; raises as `check` does."""
+        return await self._send(protocol.check_all(protocol.charges_of(charges)))
+
+    async def peek(self, subject: str, *, cost: int = 1, scope: str = "") -> Decision:
+        """Say what a check would be answered, and spend nothing."""
+        return await self._send(protocol.peek(subject, cost, scope))
+
+    async def reset(self, subject: str, *, scope: str = "") -> None:
+        """Fill the bucket and begin its quota anew."""
+        await self._send(protocol.reset(subject, scope))
+
+    async def grant(self, subject: str, tokens: int, *, scope: str = "") -> int:
+        """Give tokens, even beyond the capacity; return how many are there."""
+        return await self._send(protocol.give("grant", subject, tokens, scope))
+
+    async def refund(self, subject: str, tokens: int = 1, *, scope: str = "") -> int:
+        """Put back what was spent in vain; return how many tokens are there."""
+        return await self._send(protocol.give("refund", subject, tokens, scope))
+
+    async def release(self, subject: str, slot: str, *, scope: str = "") -> None:
+        """End a call of a tier that limits calls at once."""
+        await self._send(protocol.release(subject, slot, scope))
+
+    async def status(self, subject: str) -> Standing:
+        """Return the subject's buckets in all scopes."""
+        return await self._send(protocol.status(subject))
+
+    async def top(self, count: int = 20) -> list[Consumer]:
+        """Return who made the most calls in about the last hour."""
+        return await self._send(protocol.top(count))
+
+    async def assign(
+        self,
+        subject: str,
+        *,
+        tier: str | None = None,
+        access: str | None = None,
+        expires_after_seconds: int | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Give a subject a tier, or a place on the allow or deny list (`access`)."""
+        await self._send(
+            protocol.assign(
+                subject,
+                {
+                    "tier": tier,
+                    "access": access,
+                    "expires_after_seconds": expires_after_seconds,
+                    "reason": reason,
+                },
+            )
+        )
+
+    async def unassign(self, subject: str) -> None:
+        """Let the subject be treated as everybody else."""
+        await self._send(protocol.unassign(subject))
+
+    async def _send(self, call: Call[T]) -> T:
         try:
-            return await self._http.request(call.method, call.path, content=call.body)
+            response = await self._http.request(call.method, call.path, content=call.body)
         except httpx.TransportError as error:
             raise Unavailable(f"{type(error).__name__}: {error}") from error
+        return read_answer(call, response.status_code, response.content, response.headers)
 
     async def aclose(self) -> None:
         """Close the connections."""

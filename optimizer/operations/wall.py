@@ -64,7 +64,7 @@ class WallMiddleware:
         if rate is not None:
             usage = _usage(request, group, rate)
             if usage is not None and usage["should_limit"]:
-                return _refusal(request, usage)
+                return _refusal(request, usage, group)
         return self.get_response(request)
 
     def _rule(self, request: HttpRequest) -> tuple[str, Any]:
@@ -94,8 +94,13 @@ def _usage(request: HttpRequest, group: str, rate: Any) -> dict[str, Any] | None
         return None
 
 
-def _refusal(request: HttpRequest, usage: dict[str, Any]) -> HttpResponse:
+def _refusal(request: HttpRequest, usage: dict[str, Any], group: str) -> HttpResponse:
     wait = max(1, usage["time_left"])
+    headers = {
+        "Retry-After": str(wait),
+        "RateLimit-Policy": f'"wall-{group}";q={usage["limit"]};w=60',
+        "RateLimit": f'"wall-{group}";r={max(0, usage["limit"] - usage["count"])};t={wait}',
+    }
     if request.path.startswith(INTERNAL):
         return respond(
             Problem(
@@ -103,9 +108,11 @@ def _refusal(request: HttpRequest, usage: dict[str, Any]) -> HttpResponse:
                 "Too many calls from this address",
                 type="outer-wall",
                 detail=f"{usage['limit']} a minute are allowed; try again in {wait} s.",
-                headers={"Retry-After": str(wait)},
+                headers=headers,
+                members={"violated-policies": [f"wall-{group}"]},
             )
         )
     response = render(request, "429.html", {"wait_seconds": wait}, status=429)
-    response["Retry-After"] = str(wait)
+    for name, value in headers.items():
+        response[name] = value
     return response

@@ -7,16 +7,18 @@ import pytest
 from optimizer.client import (
     ApiError,
     AsyncTuneup,
+    Charge,
     InvalidFields,
     LimiterAway,
     Tuneup,
     Unauthorized,
     Unavailable,
 )
-from optimizer.client.protocol import read_decision
+from optimizer.client.protocol import check, read_answer
 from optimizer.control import keys
 from optimizer.operations.models import OperationsSettings
-from ratelimit.models import RatelimitSettings, Tier
+from ratelimit.models import RatelimitSettings, Scope, Tier
+from ratelimit.services import reporter
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
 
@@ -27,12 +29,15 @@ class Blocking:
     def __init__(self, *arguments, **options):
         self.made = arguments, options
 
-    def check(self, *arguments, **options):
-        async def run():
-            async with AsyncTuneup(*self.made[0], **self.made[1]) as client:
-                return await client.check(*arguments, **options)
+    def __getattr__(self, name):
+        def call(*arguments, **options):
+            async def run():
+                async with AsyncTuneup(*self.made[0], **self.made[1]) as client:
+                    return await getattr(client, name)(*arguments, **options)
 
-        return asyncio.run(run())
+            return asyncio.run(run())
+
+        return call
 
     def close(self):
         pass
@@ -66,6 +71,36 @@ def test_a_check_is_a_decision_and_so_is_a_denial(client):
     second = client.check("user:1")
     assert not second
     assert 3500 < second.retry_after_seconds <= 3600
+
+
+def test_every_operation_reaches_the_limiter(client):
+    Scope.objects.create(name="play")
+    many = client.check_many([Charge("a"), ("b", 2), ("b", 1)])
+    assert [bool(one) for one in many] == [True, True, False]
+    verdict = client.check_all([("a", 1), ("b", 1), ("c", 1, "play")])
+    assert not verdict
+    assert verdict.violated_policies == ("small",)
+    assert client.check_all([("a", 1), ("c", 1, "play")])
+    assert client.peek("a").remaining == 0
+    assert client.refund("a", 1) == 1
+    assert client.grant("a", 5) == 6
+    client.reset("a")
+    assert client.peek("a").remaining == 2
+    client.assign("guild:1/x", access="deny", expires_after_seconds=60)
+    assert not client.check("guild:1/x")
+    standing = client.status("guild:1/x")
+    assert standing.access == "deny"
+    assert [one.scope for one in standing.buckets] == ["", "play"]
+    client.unassign("guild:1/x")
+    assert client.check("guild:1/x")
+    reporter.report()
+    assert {one.subject: one.calls for one in client.top()}["b"] == 3
+    client.release("a", "no-such-slot")
+
+
+def test_a_scope_nobody_made_names_those_there_are(client):
+    with pytest.raises(InvalidFields, match="scope must be one of"):
+        client.check("user:1", scope="dance")
 
 
 def test_a_bad_cost_names_the_field_and_the_range(client):
@@ -134,7 +169,7 @@ def test_a_call_that_was_sent_is_not_sent_again(kind):
 )
 def test_an_answer_of_another_form_is_an_api_error(status, body):
     with pytest.raises(ApiError, match="cannot be read"):
-        read_decision(status, body, {})
+        read_answer(check("u", 1, ""), status, body, {})
 
 
 def test_many_threads_share_one_client(live_server, token):

@@ -43,13 +43,14 @@ def subject() -> str:
     return f"user:{secrets.token_hex(8)}"
 
 
-def ask_all(groups, *, spend=True):
+def ask_all(groups, *, spend=True) -> list[list[Told]]:
     keys, arguments = question(groups, spend=spend)
     return answers(groups, _decide.run(keys, *arguments))
 
 
 def ask_one(key: bytes, limit: Limit, cost: int = 1, **more) -> Told:
-    return ask_all([[Ask(key, limit, cost, **more)]])[0][0]
+    ((told,),) = ask_all([[Ask(key, limit, cost, **more)]])
+    return told
 
 
 # --- several limits -------------------------------------------------------------------------------
