@@ -25,5 +25,6 @@ class RatelimitConfig(AppConfig):
                 seed=services.seed,
                 verify=verify.CHECKS,
                 icon="speed",
+                pages=(registry.Page("Live", "monitoring", "admin:ratelimit_live"),),
             )
         )

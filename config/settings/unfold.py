@@ -20,6 +20,6 @@ UNFOLD: dict[str, Any] = {
     "ENVIRONMENT": "optimizer.operations.dashboard.environment",
     "DASHBOARD_CALLBACK": "optimizer.operations.dashboard.context",
     "STYLES": [_asset("admin.css")],
-    "SCRIPTS": [_asset("refresh.js")],
+    "SCRIPTS": [_asset("refresh.js"), _asset("preview.js")],
     "SIDEBAR": {"show_search": True, "navigation": "optimizer.operations.dashboard.navigation"},
 }

@@ -19,11 +19,21 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """A page of its own in the admin; `url_name` is reversed."""
+
+    title: str
+    icon: str
+    url_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Component:
     """What the platform needs to know of a component.
 
     `status` returns JSON-able facts, quickly and without raising; `router` is the dotted path of
-    its API router, mounted at /internal/v1/<name>; `seed` writes first rows where there are none.
+    its API router, mounted at /internal/v1/<name>, and `fast_routes` that of handlers that answer
+    some of its calls before Django; `seed` writes first rows where there are none.
     """
 
     name: str
@@ -36,6 +46,7 @@ class Component:
     seed: Callable[[], None] | None = None
     verify: tuple[Check, ...] = ()
     icon: str = "tune"
+    pages: tuple[Page, ...] = ()
     # The platform's own parts (control, operations) have settings but are none of the six.
     platform: bool = field(default=False)
 

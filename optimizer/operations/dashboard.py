@@ -70,7 +70,9 @@ def _card(component: registry.Component) -> dict[str, Any]:
     return {
         "title": component.title,
         "description": component.description,
-        "url": _settings_url(component.name),
+        "url": reverse(component.pages[0].url_name)
+        if component.pages
+        else _settings_url(component.name),
         "history_url": f"{_list_url(Revision)}?component={component.name}",
         "error": component.live.error,
         "facts": [
@@ -104,6 +106,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the sidebar: a group for each component, then the platform, as far as one may look."""
     groups = [_group("Tuneup", [("Dashboard", "space_dashboard", reverse("admin:index"))])]
     for component in registry.components():
+        pages = [(page.title, page.icon, reverse(page.url_name)) for page in component.pages]
         links = [
             _link(model, component.icon if issubclass(model, SettingsModel) else "list")
             for model in settings_models(component.name)
@@ -113,7 +116,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             if _may_view(request, Revision):
                 links.append(_link(Revision, "history"))
             links.append(("API docs", "menu_book", reverse("internal-v1:openapi-view")))
-        groups.append(_group(component.title, links))
+        groups.append(_group(component.title, [*pages, *links] if links else []))
     django = ((PeriodicTask, "schedule"), (User, "person"), (Group, "group"))
     groups.append(
         _group("Django", [_link(one, icon) for one, icon in django if _may_view(request, one)])

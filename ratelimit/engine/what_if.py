@@ -26,8 +26,8 @@ class Replay:
     refused_by_subject: dict[str, int]
 
     @property
-    def refused_ratio(self) -> float:
-        return self.refused / self.calls if self.calls else 0.0
+    def refused_percent(self) -> float:
+        return 100 * self.refused / self.calls if self.calls else 0.0
 
 
 def replay(offered: Iterable[Offered], limit: Limit) -> Replay:

@@ -40,6 +40,10 @@ class Preview:
     after: Replay
     most_affected: tuple[Affected, ...]
 
+    @property
+    def sampled_percent(self) -> float:
+        return 100 * self.sampled_ratio
+
 
 def preview(tier: str, changed: Limit) -> Preview:
     """Replay the last hour's calls of a tier under other numbers. Raises RedisAway."""
