@@ -125,7 +125,10 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _link(model: Any, icon: str) -> tuple[str, str, str]:
-    return capfirst(model._meta.verbose_name_plural), icon, _list_url(model)
+    url = _list_url(model)
+    if issubclass(model, SettingsModel):  # its list leads there; pages beside it are others
+        url = f"{url}1/change/"
+    return capfirst(model._meta.verbose_name_plural), icon, url
 
 
 def _group(title: str, links: list[tuple[str, str, str]]) -> dict[str, Any]:
