@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.ratelimit_accuracy import accuracy
 from benchmarks.ratelimit_clients import Clients
@@ -19,8 +20,8 @@ from benchmarks.table import Row, arguments, show
 from optimizer.operations import embedded_redis, guard
 
 SECONDS, ROUNDS = 0.25, 3
-DENIED = {"capacity": 1, "rate": 1 / 86_400}
-ALLOWED = {"capacity": 1_000_000, "rate": 1_000_000.0}
+DENIED: dict[str, Any] = {"capacity": 1, "rate": 1 / 86_400}
+ALLOWED: dict[str, Any] = {"capacity": 1_000_000, "rate": 1_000_000.0}
 
 
 def main() -> None:
@@ -128,8 +129,8 @@ def speed() -> list[Row]:
             single = told["tuneup"]["rate"]
     sixteen = best("many", ["tuneup"], 1, keys=16, prefix="many", **ALLOWED)["tuneup"]["rate"]
     rows.append(Row("16 keys in one call", sixteen, "/s", sixteen / single, "at least 8 x single"))
-    peers = [one for one in PEERS if one != "django-ratelimit"]
-    told = best("together", ["tuneup", *peers], 1, prefix="four", **ALLOWED)
+    four = ["tuneup", *(one for one in PEERS if one != "django-ratelimit")]
+    told = best("together", four, 1, prefix="four", **ALLOWED)
     rows += against_peers("four limits", told, "at least 2.5 x")
     told = best("tasks", ["tuneup", "redis.asyncio"], 1, prefix="tasks", **ALLOWED)
     rows += against_peers("16 tasks of asyncio", told, "at least 5 x")

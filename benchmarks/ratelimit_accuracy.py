@@ -1,7 +1,9 @@
 """Eight processes on one key: over- and under-admission, and overdraft, against an exact bucket.
 
 The bound of t seconds is C + r*t. The overdraft is the worst debt of an exact bucket, full at the
-first call, that spends one token at the time each admitted call was answered.
+first call, that spends one token at the time each admitted call was answered. Where the limit is
+cut, it is from the moment on at which the first process obeys; how long after the save that is, is
+a row of its own.
 """
 
 import time
@@ -43,6 +45,7 @@ class Outcome:
     over_percent: float
     under_percent: float
     overdraft_tokens: float
+    delay_seconds: float
 
 
 def accuracy() -> list[Row]:
@@ -67,11 +70,14 @@ def accuracy() -> list[Row]:
 
 def _rows(title: str, told: Outcome, *, targets: bool = False) -> list[Row]:
     over, under, overdraft = ("0.0 %", "at most 0.2 %", "at most 1.2") if targets else ("", "", "")
-    return [
+    rows = [
         Row(f"{title}, over-admission", told.over_percent, "%", target=over),
         Row(f"{title}, under-admission", told.under_percent, "%", target=under),
         Row(f"{title}, overdraft", told.overdraft_tokens, "tok", target=overdraft),
     ]
+    if told.delay_seconds:
+        rows.append(Row(f"{title}, first obeyed after", told.delay_seconds * 1000, "ms"))
+    return rows
 
 
 def _hammer(
@@ -82,20 +88,23 @@ def _hammer(
     if contender == "tuneup":
         set_tier(scenario.capacity, scenario.rate, local=local)
         time.sleep(FOLLOW_SECONDS)
-    cut_at = float("inf")
+    cut_at = saved_at = float("inf")
     clients.start(contender, scenario.seconds, f"{scenario.name} {contender} {local}")
     if scenario.cut is not None:
         time.sleep(scenario.seconds / 2)
         set_tier(*scenario.cut, local=local)
-        cut_at = time.monotonic()
+        saved_at = time.monotonic()
     told = clients.results(contender)
+    if scenario.cut is not None:
+        cut_at = min(one["obeyed_at"] for one in told)
     calls = sorted((one for result in told for one in result["admitted"]), key=lambda one: one[1])
     started_at = min(before for before, _ in calls) / 1e9
     answered = [after / 1e9 - started_at for _, after in calls]
-    return _compare(scenario, answered, cut_at - started_at)
+    delay = max(0.0, cut_at - saved_at) if scenario.cut is not None else 0.0
+    return _compare(scenario, answered, cut_at - started_at, delay)
 
 
-def _compare(scenario: Scenario, answered: list[float], cut_after: float) -> Outcome:
+def _compare(scenario: Scenario, answered: list[float], cut_after: float, delay: float) -> Outcome:
     """Compare the times of admitted calls with the bound and with an exact bucket."""
     capacity, rate = float(scenario.capacity), scenario.rate
     tokens, at, worst = capacity, 0.0, 0.0
@@ -117,4 +126,5 @@ def _compare(scenario: Scenario, answered: list[float], cut_after: float) -> Out
         over_percent=max(0.0, 100 * (admitted - bound) / bound),
         under_percent=max(0.0, 100 * (int(least) - admitted) / least),
         overdraft_tokens=-worst,
+        delay_seconds=delay,
     )

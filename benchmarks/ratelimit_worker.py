@@ -51,16 +51,20 @@ def _contender(job: dict[str, Any]) -> Callable[[str], bool]:
 def timed(job: dict[str, Any]) -> Loop:
     """Decide on one key, and keep the time of each admitted call."""
     decide = _contender(job)
+    from ratelimit.live import ratelimit
 
     def loop(seconds: float, key: str) -> dict[str, Any]:
-        admitted, calls = [], 0
+        admitted, calls, obeyed_at = [], 0, None
+        settings = ratelimit.current()
         until = time.monotonic() + seconds
         while time.monotonic() < until:
+            if obeyed_at is None and ratelimit.current() is not settings:
+                obeyed_at = time.monotonic()
             before = time.monotonic_ns()
             if decide(key):
                 admitted.append((before, time.monotonic_ns()))
             calls += 1
-        return {"admitted": admitted, "calls": calls}
+        return {"admitted": admitted, "calls": calls, "obeyed_at": obeyed_at}
 
     return loop
 

@@ -164,6 +164,29 @@ def execute(*parts: Part) -> Any:
         return other.execute_command(*parts)
 
 
+def send(command: bytes) -> Any:
+    """Send a command that `wire.pack` made, the short way alone; raises as `call` does."""
+    with _guard:
+        wire, _ = _wires or _new_wires()
+        if wire is None:
+            raise TypeError("a packed command needs the short way")
+        return wire.send(command)
+
+
+async def asend(command: bytes) -> Any:
+    """Send a packed command from asyncio; see `send`."""
+    with _guard:
+        _, wire = _wires or _new_wires()
+        if wire is None:
+            raise TypeError("a packed command needs the short way")
+        return await wire.send(command)
+
+
+def has_wire() -> bool:
+    """Say whether the short way leads to this Redis."""
+    return (_wires or _new_wires())[0] is not None
+
+
 async def aexecute(*parts: Part) -> Any:
     """Send one command from asyncio; raises as `call` does."""
     with _guard:

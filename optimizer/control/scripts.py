@@ -6,7 +6,7 @@ from typing import Any
 from redis.exceptions import NoScriptError
 
 from optimizer.control.redis import aexecute, execute
-from optimizer.control.wire import Part
+from optimizer.control.wire import Part, pack
 
 
 class Script:
@@ -15,6 +15,10 @@ class Script:
     def __init__(self, text: str) -> None:
         self._text = text.encode()
         self._digest = hashlib.sha1(self._text, usedforsecurity=False).hexdigest().encode()
+
+    def packed(self, keys: tuple[Part, ...], *arguments: Part) -> bytes:
+        """Return the call as it goes over the wire, to be sent again and again."""
+        return pack(b"EVALSHA", self._digest, len(keys), *keys, *arguments)
 
     def run(self, keys: tuple[Part, ...], *arguments: Part) -> Any:
         """Run it and return its reply. Raises RedisAway and redis.ResponseError."""

@@ -41,7 +41,8 @@ _ERRORS: dict[str, type[redis.RedisError]] = {
 }
 
 
-def _pack(*parts: Part) -> bytes:
+def pack(*parts: Part) -> bytes:
+    """Return a command as it goes over the wire."""
     packed: bytes = hiredis.pack_command(parts)  # type: ignore[arg-type]  # its stub says one part
     return packed
 
@@ -96,11 +97,15 @@ class Wire:
 
         Raises redis.ConnectionError, redis.TimeoutError, OSError, and what Redis itself replied.
         """
+        return self.send(pack(*parts))
+
+    def send(self, command: bytes) -> Any:
+        """Send a command that was packed before; else as `execute`."""
         if self._pid != os.getpid():  # after a fork the sockets are the parent's
             self._mine, self._pid = threading.local(), os.getpid()
         connection = self._connection()
         try:
-            reply = self._exchange(connection, _pack(*parts))
+            reply = self._exchange(connection, command)
         except BaseException:  # a reply may still come: this connection is of no use any more
             self._mine.connection = None
             connection.close()
@@ -151,6 +156,16 @@ class AsyncWire:
 
     async def execute(self, parts: tuple[Part, ...]) -> Any:
         """Send one command and return its reply; raises as `Wire.execute` does."""
+        return await self.send(pack(*parts))
+
+    async def send(self, command: bytes) -> Any:
+        """Send a command that was packed before; else as `execute`."""
+        opening = self._connections.get(asyncio.get_running_loop())
+        if opening is not None and opening.done() and _usable(opening):
+            return await opening.result().send(command)
+        return await (await self._open()).send(command)
+
+    async def _open(self) -> "_Multiplexed":
         loop = asyncio.get_running_loop()
         opening = self._connections.get(loop)
         if opening is None or (opening.done() and not _usable(opening)):
@@ -159,8 +174,7 @@ class AsyncWire:
             }
             opening = asyncio.ensure_future(self._connect(loop))
             self._connections[loop] = opening
-        connection = opening.result() if opening.done() else await asyncio.shield(opening)
-        return await connection.send(_pack(*parts))
+        return opening.result() if opening.done() else await asyncio.shield(opening)
 
     async def _connect(self, loop: asyncio.AbstractEventLoop) -> "_Multiplexed":
         options = self._options
@@ -177,9 +191,9 @@ class AsyncWire:
                     _, connection = await loop.create_connection(protocol, host, port)
                 if options.get("password"):
                     user = options.get("username") or "default"
-                    await connection.send(_pack("AUTH", user, options["password"]))
+                    await connection.send(pack("AUTH", user, options["password"]))
                 if options.get("db"):
-                    await connection.send(_pack("SELECT", options["db"]))
+                    await connection.send(pack("SELECT", options["db"]))
         except TimeoutError as error:
             raise redis.TimeoutError("Redis did not answer in time") from error
         return connection

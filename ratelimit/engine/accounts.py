@@ -18,6 +18,7 @@ from ratelimit.engine.token_bucket import TokenBucket
 FIRST_LEASE, LARGEST_LEASE = 4, 1000
 _MOST_COSTS = 8  # whose denials are remembered for one bucket
 _DENIED: dict[int, tuple[float, Decision]] = {}
+_NOTHING = (0, 0, 0, 0, 0, 0)
 
 monotonic = time.monotonic
 
@@ -48,9 +49,10 @@ class Account:
     __slots__ = (
         "asked_at",
         "away",
+        "allowed",
         "cached_denials",
         "costs",
-        "counts",
+        "denied",
         "denials",
         "fallback",
         "fixed",
@@ -61,7 +63,10 @@ class Account:
         "limit",
         "lock",
         "policy",
+        "others",
+        "plain",
         "reported",
+        "shadowed",
         "scope",
         "settings",
         "subject",
@@ -96,9 +101,12 @@ class Account:
         self.wanted = FIRST_LEASE
         self.fallback: tuple[Any, TokenBucket | None] | None = None  # while Redis is away
         self.touched = False
+        # What was decided: by Redis (allowed, denied, shadowed), by this process, by whom else.
+        self.allowed = self.denied = self.shadowed = 0
         self.cached_denials = self.leased_passes = self.costs = 0
-        self.counts: dict[tuple[str, str], int] = {}
-        self.reported: Any = None
+        self.others: dict[tuple[str, str], int] | None = None
+        self.reported: tuple[int, ...] = _NOTHING
+        self.plain: bytes | None = None  # what asks Redis for one token, ready to be sent
 
     def decide(self, cost: int) -> Decision | None:
         """Return the decision where this process can take it, else None."""
@@ -137,9 +145,31 @@ class Account:
 
     def count(self, decided: Decision) -> None:
         """Count a decision that was not taken by `decide` alone."""
+        if decided.source == "redis":
+            if not decided.allowed:
+                self.denied += 1
+            elif decided.violated:
+                self.shadowed += 1
+            else:
+                self.allowed += 1
+            return
         outcome = "denied" if not decided.allowed else "shadow" if decided.violated else "allowed"
+        if self.others is None:
+            self.others = {}
         key = (outcome, decided.source)
-        self.counts[key] = self.counts.get(key, 0) + 1
+        self.others[key] = self.others.get(key, 0) + 1
+
+    def is_plain(self, cost: int, now: float) -> bool:
+        """Say whether one and the same question asks for this: one token, and nothing about leases.
+
+        A bucket that was asked for a moment ago is hot, and is asked to lend.
+        """
+        if cost != 1 or self.lease is not None or self.lapsed:
+            return False
+        if now - self.asked_at < LEASE_SECONDS and self.limit.can_lease:
+            return False
+        self.asked_at = now
+        return True
 
     def ask(self, cost: int, now: float, slot: str = "") -> Ask:
         """Return what to ask Redis: for a hot bucket also to lend, and to take back."""

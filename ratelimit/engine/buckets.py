@@ -129,22 +129,24 @@ def answers(groups: Sequence[Sequence[Ask]], reply: Sequence[int]) -> list[list[
 
 def decision(ask: Ask, told: Told, sent_at: float, *, group_denied: bool = False) -> Decision:
     """Return the decision on one limit; `sent_at` is monotonic, when it was asked."""
-    denied = told.violated != 0 and not ask.limit.shadow
+    violated, remaining, wait, full, granted, _, leased, quota, slots = told
+    limit = ask.limit
+    denied = violated != 0 and not limit.shadow
     allowed = not denied and not group_denied
-    delayed = allowed and told.violated == 0 and told.wait > 0
     return Decision(
-        allowed=allowed,
-        limit=ask.limit,
-        remaining=max(0, told.remaining + told.granted),
-        retry_at=sent_at + told.wait / MICRO if denied else 0.0,
-        reset_at=sent_at + told.full / MICRO,
-        policy=ask.policy or ask.limit.name,
-        violated=told.violated,
-        delay_seconds=told.wait / MICRO if delayed else 0.0,
-        leased=told.leased - told.granted,  # by others
-        quota_remaining=told.quota_remaining,
-        slots_remaining=told.slots_remaining,
-        slot=ask.slot if allowed and ask.limit.concurrency else "",
+        allowed,
+        limit,
+        remaining + granted if remaining > 0 else granted,
+        sent_at + wait / MICRO if denied else 0.0,
+        sent_at + full / MICRO,
+        "redis",
+        ask.policy or limit.name,
+        violated,
+        wait / MICRO if allowed and wait and not violated else 0.0,
+        leased - granted,  # by others
+        quota,
+        slots,
+        ask.slot if allowed and limit.concurrency else "",
     )
 
 

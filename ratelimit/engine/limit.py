@@ -48,6 +48,8 @@ class Limit:
     time_zone: str = "UTC"
     concurrency: int = 0
     hold_seconds: float = 60.0
+    # Whether tokens may be held by a process: only where the bucket alone decides.
+    can_lease: bool = field(default=False, init=False, repr=False, compare=False)
     # The packed policy with the time until which it holds.
     _packed: list[tuple[bytes, float]] = field(
         default_factory=list, init=False, repr=False, compare=False
@@ -64,6 +66,8 @@ class Limit:
             )
         if self.on_change not in _ON_CHANGE:
             raise ValueError(f"on_change must be one of {', '.join(_ON_CHANGE)}")
+        alone = not (self.quota or self.concurrency or self.shadow)
+        object.__setattr__(self, "can_lease", self.lease_ratio > 0 and alone)  # frozen
 
     @property
     def token_units(self) -> int:
@@ -85,9 +89,9 @@ class Limit:
         return math.floor(self.capacity * self.near_limit_ratio)
 
     @property
-    def can_lease(self) -> bool:
-        """Whether tokens may be held by a process: only where the bucket alone decides."""
-        return self.lease_ratio > 0 and not (self.quota or self.concurrency or self.shadow)
+    def is_timeless(self) -> bool:
+        """Whether the packed policy never changes, and no slot goes with a check."""
+        return not (self.quota or self.concurrency)
 
     def packed(self) -> bytes:
         """Return the policy as the scripts read it."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from redis.crc import key_slot
 
 from optimizer.control import ticker
-from optimizer.control.redis import RedisAway, is_cluster
+from optimizer.control.redis import RedisAway, has_wire, is_cluster
 from optimizer.control.scripts import Script
 from ratelimit.engine import Decision, Verdict, buckets
 from ratelimit.engine.accounts import Account
@@ -99,7 +99,7 @@ class Decisions:
         try:
             reply = yield DECIDE, keys, arguments
         except RedisAway:
-            return self._away(account, cost)
+            return self.away(account, cost)
         return self._heard(account, ask, Told(*reply), now)
 
     def _heard(self, account: Account, ask: Ask, told: Told, sent_at: float) -> Decision:
@@ -129,7 +129,7 @@ class Decisions:
                 reply = yield DECIDE, keys, arguments
             except RedisAway:
                 for at in places:
-                    decided[at] = self._away(*opened[at])
+                    decided[at] = self.away(*opened[at])
                 continue
             told = buckets.answers(groups, reply)
             for at, ask, (one,) in zip(places, asks, told, strict=True):
@@ -139,7 +139,7 @@ class Decisions:
     def _opened(self, charges: Iterable[Sequence[Any]]) -> list[tuple[Account, int]]:
         opened = []
         for charge in charges:
-            subject, cost, scope = Charge(*charge)
+            subject, cost, scope = charge if len(charge) == 3 else Charge(*charge)
             opened.append((self.account(subject, scope), cost))
             if len(opened) > MAX_CHARGES:
                 raise ValueError(f"charges must be up to {MAX_CHARGES} in one call")
@@ -198,7 +198,8 @@ class Decisions:
 
     # --- Redis away ---------------------------------------------------------------------------
 
-    def _away(self, account: Account, cost: int) -> Decision:
+    def away(self, account: Account, cost: int) -> Decision:
+        """Decide and count without Redis, as the tier says."""
         decided = self._decide_away(account, cost)
         account.count(decided)
         return decided
@@ -275,6 +276,32 @@ class Decisions:
         while (lent := account.lapsed_lease(time.monotonic())) is not None:
             arguments = (account.limit.packed(), lent.unspent, "return", lent.tokens, lent.window)
             yield GIVE, (account.key,), arguments
+
+
+def plain_question(account: Account) -> bytes | None:
+    """Return what asks for one token, packed once; None where each question is another."""
+    if account.plain is None:
+        if not account.limit.is_timeless or not has_wire():
+            return None
+        ask = Ask(account.key, account.limit, 1, account.policy)
+        keys, arguments = buckets.question(((ask,),), spend=True)
+        account.plain = DECIDE.packed(keys, *arguments)
+    return account.plain
+
+
+def plain_answer(account: Account, reply: Sequence[int], sent_at: float) -> Decision:
+    """Return the decision on a plain question."""
+    limit, violated, full = account.limit, reply[0], reply[3]
+    if not violated and not reply[2]:
+        account.allowed += 1
+        reset_at = sent_at + full / 1e6
+        return Decision(
+            True, limit, reply[1], 0.0, reset_at, "redis", account.policy, 0, 0.0, reply[6]
+        )
+    ask = Ask(account.key, limit, 1, account.policy)
+    decided = account.hear(ask, Told(*reply), sent_at, account.settings.deny_cache_seconds)
+    account.count(decided)
+    return decided
 
 
 def _slot(account: Account) -> str:

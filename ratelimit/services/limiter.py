@@ -3,12 +3,15 @@
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from time import monotonic
 from typing import Any, TypeVar
 
-from optimizer.control.redis import RedisAway
+from redis.exceptions import NoScriptError
+
+from optimizer.control.redis import RedisAway, asend, send
 from ratelimit.engine import Decision, Verdict
 from ratelimit.live import ratelimit
-from ratelimit.services.decisions import Decisions, Question
+from ratelimit.services.decisions import Decisions, Question, plain_answer, plain_question
 
 T = TypeVar("T")
 Steps = Generator[Question, Any, T]
@@ -67,13 +70,37 @@ class Limiter:
         if account is None or account.settings is not _current():
             account = self.decisions.open(subject, scope)
         decided = account.decide(cost)
-        return _run(self.decisions.check(account, cost)) if decided is None else decided
+        if decided is not None:
+            return decided
+        now = monotonic()
+        if not account.is_plain(cost, now) or (question := plain_question(account)) is None:
+            return _run(self.decisions.check(account, cost))
+        try:
+            reply = send(question)
+        except RedisAway:
+            return self.decisions.away(account, cost)
+        except NoScriptError:  # Redis was restarted: the long way loads the script again
+            return _run(self.decisions.check(account, cost))
+        return plain_answer(account, reply, now)
 
     async def acheck(self, subject: str, cost: int = 1, scope: str = "") -> Decision:
         """Spend from asyncio; see `check`."""
-        account = self.decisions.account(subject, scope)
+        account = self._accounts.get((subject, scope))
+        if account is None or account.settings is not _current():
+            account = self.decisions.open(subject, scope)
         decided = account.decide(cost)
-        return await _arun(self.decisions.check(account, cost)) if decided is None else decided
+        if decided is not None:
+            return decided
+        now = monotonic()
+        if not account.is_plain(cost, now) or (question := plain_question(account)) is None:
+            return await _arun(self.decisions.check(account, cost))
+        try:
+            reply = await asend(question)
+        except RedisAway:
+            return self.decisions.away(account, cost)
+        except NoScriptError:
+            return await _arun(self.decisions.check(account, cost))
+        return plain_answer(account, reply, now)
 
     def check_many(self, charges: Charges) -> list[Decision]:
         """Decide up to 1000 charges, each for itself, in one trip to Redis at most."""
