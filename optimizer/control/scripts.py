@@ -18,18 +18,18 @@ class Script:
 
     def packed(self, keys: tuple[Part, ...], *arguments: Part) -> bytes:
         """Return the call as it goes over the wire, to be sent again and again."""
-        return pack(b"EVALSHA", self._digest, len(keys), *keys, *arguments)
+        return pack("EVALSHA", self._digest, len(keys), *keys, *arguments)
 
     def run(self, keys: tuple[Part, ...], *arguments: Part) -> Any:
         """Run it and return its reply. Raises RedisAway and redis.ResponseError."""
         try:
-            return execute(b"EVALSHA", self._digest, len(keys), *keys, *arguments)
+            return execute("EVALSHA", self._digest, len(keys), *keys, *arguments)
         except NoScriptError:  # Redis was restarted: EVAL loads the script again
-            return execute(b"EVAL", self._text, len(keys), *keys, *arguments)
+            return execute("EVAL", self._text, len(keys), *keys, *arguments)
 
     async def arun(self, keys: tuple[Part, ...], *arguments: Part) -> Any:
         """Run it from asyncio and return its reply; raises as `run` does."""
         try:
-            return await aexecute(b"EVALSHA", self._digest, len(keys), *keys, *arguments)
+            return await aexecute("EVALSHA", self._digest, len(keys), *keys, *arguments)
         except NoScriptError:
-            return await aexecute(b"EVAL", self._text, len(keys), *keys, *arguments)
+            return await aexecute("EVAL", self._text, len(keys), *keys, *arguments)
