@@ -11,9 +11,8 @@ from optimizer.control.problems import Problem
 from optimizer.control.redis import RedisAway
 from ratelimit import selectors
 from ratelimit.answers import answer, refusal, together
-from ratelimit.engine import MAX_SUBJECT_LENGTH, Decision
+from ratelimit.engine import MAX_SUBJECT_LENGTH, BadArgument, Decision
 from ratelimit.headers import fields
-from ratelimit.live import UnknownScope
 from ratelimit.models import MAX_SCOPE_LENGTH, Access
 from ratelimit.services import MAX_CHARGES, assignments, limiter
 
@@ -257,11 +256,8 @@ def _try(function: Any, *arguments: Any) -> Any:
     """Call the limiter; bad arguments and Redis away become problems."""
     try:
         return function(*arguments)
-    except UnknownScope as error:
-        raise Problem.from_fields({"scope": [f"{error}."]}) from error
-    except ValueError as error:
-        field, _, _ = str(error).partition(" ")
-        raise Problem.from_fields({field: [f"{error}."]}) from error
+    except BadArgument as error:
+        raise Problem.from_fields({error.field: [f"{error}."]}) from error
     except RedisAway as error:
         raise Problem(
             503,

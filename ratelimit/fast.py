@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ratelimit.answers import Answer, answer, refusal
-from ratelimit.engine import Decision
+from ratelimit.engine import BadArgument, Decision
 from ratelimit.headers import fields
 from ratelimit.services import MAX_CHARGES, limiter
 
@@ -42,7 +42,7 @@ def check(body: bytes) -> Answered | None:
     try:
         asked = _one(body)
         decided = limiter.check(asked.subject, asked.cost, asked.scope)
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, BadArgument):
         return None
     headers = [("Content-Type", _JSON if decided.allowed else _PROBLEM)]
     headers += fields((decided,)).items()
@@ -59,7 +59,7 @@ def check_many(body: bytes) -> Answered | None:
         if asked.together or not 1 <= len(asked.charges) <= MAX_CHARGES:
             return None
         decided = limiter.check_many([(one.subject, one.cost, one.scope) for one in asked.charges])
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, BadArgument):
         return None
     document: dict[str, list[Answer]] = {"decisions": [answer(one) for one in decided]}
     return 200, [("Content-Type", _JSON)], _encode(document)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from optimizer.control.live import LiveSettings
 from optimizer.control.models import Revision
-from ratelimit.engine import Limit
+from ratelimit.engine import BadArgument, Limit
 from ratelimit.models import (
     Access,
     RatelimitSettings,
@@ -59,8 +59,11 @@ class Rule(msgspec.Struct, frozen=True):
     until: float
 
 
-class UnknownScope(ValueError):
+class UnknownScope(BadArgument):
     """A scope that no admin has made."""
+
+    def __init__(self, allowed: str) -> None:
+        super().__init__("scope", allowed)
 
 
 DEFAULT_TIER = LiveTier(Limit("default", 20, 1, 1))
@@ -103,7 +106,7 @@ class Ratelimit(msgspec.Struct, frozen=True):
             if name.startswith(prefix):
                 return found
         known = ", ".join([*self.scopes, *(f"{one}*" for one, _ in self.scope_prefixes)])
-        raise UnknownScope(f"scope must be one of those an admin has made: {known or 'none yet'}")
+        raise UnknownScope(f"must be one of those an admin has made: {known or 'none yet'}")
 
     def _assigned(self, subject: str, now: datetime) -> tuple[Assigned, float]:
         """Return what counts now, and when that may change because a row expires."""

@@ -14,7 +14,7 @@ from optimizer.control.charts import Chart, Line
 from optimizer.control.redis import RedisAway
 from optimizer.control.series import SLOT_SECONDS
 from ratelimit import selectors
-from ratelimit.live import UnknownScope
+from ratelimit.engine import BadArgument
 from ratelimit.services import limiter
 
 KINDS = {"allowed": "ok", "shadow": "wait", "denied": "bad"}
@@ -55,7 +55,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     if subject and not found.get("redis_away"):
         try:
             found["buckets"] = selectors.buckets(subject)
-        except (ValueError, RedisAway) as error:
+        except (BadArgument, RedisAway) as error:
             found["bucket_error"] = str(error)
     return found | {"subject": subject}
 
@@ -115,15 +115,13 @@ def act(request: HttpRequest) -> HttpResponseRedirect:
         if "grant" in request.POST:
             tokens = request.POST.get("tokens", "")
             if not tokens.isdecimal() or len(tokens) > 7:
-                raise ValueError("tokens must be between 1 and 1000000")
+                raise BadArgument("tokens", "must be between 1 and 1000000")
             left = limiter.grant(subject, int(tokens), scope)
             messages.success(request, f"{subject} has {left} tokens now.")
         else:
             limiter.reset(subject, scope)
             messages.success(request, f"The bucket of {subject} is full again.")
-    except UnknownScope as error:
-        messages.error(request, f"{error}.")
-    except ValueError as error:
+    except BadArgument as error:
         messages.error(request, f"{error}.")
     except RedisAway:
         messages.error(request, "Redis is away, and nothing was changed.")

@@ -53,7 +53,7 @@ class Bucket:
 
 
 def buckets(subject: str) -> list[Bucket]:
-    """Return a subject's buckets in every scope that has one name. Raises RedisAway, ValueError."""
+    """Return a subject's buckets in all scopes but patterns. Raises RedisAway, BadArgument."""
     settings = ratelimit.current()
     scopes = ["", *sorted(settings.scopes)]
     rules = [settings.rule(subject, scope) for scope in scopes]

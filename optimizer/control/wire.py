@@ -81,7 +81,9 @@ class _Connection:
 
     def is_stale(self) -> bool:
         """Say whether something arrived that nobody asked for: the end of the connection."""
-        return bool(select.select([self.sock], [], [], 0)[0])
+        poll = select.poll()  # unlike select() it takes any number of descriptors
+        poll.register(self.sock, select.POLLIN)
+        return bool(poll.poll(0))
 
 
 class Wire:
@@ -121,6 +123,7 @@ class Wire:
             if now - connection.used_at < _IDLE_SECONDS or not connection.is_stale():
                 connection.used_at = now
                 return connection
+            self._mine.connection = None  # the next line may raise
             connection.close()
         self._mine.connection = connection = _Connection(self._url, self._timeout_seconds)
         return connection

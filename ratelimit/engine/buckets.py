@@ -17,7 +17,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ratelimit.engine.limit import MAX_SUBJECT_LENGTH, MICRO, Decision, Limit, Verdict
+from ratelimit.engine.limit import (
+    MAX_SUBJECT_LENGTH,
+    MICRO,
+    BadArgument,
+    Decision,
+    Limit,
+    Verdict,
+)
 
 _HERE = Path(__file__).parent
 _STATE = (_HERE / "state.lua").read_text(encoding="utf-8")
@@ -68,10 +75,10 @@ class Told(NamedTuple):
 def key_of(subject: str, scope: str = "", *, prefix: str = "tuneup:ratelimit") -> bytes:
     """Return the key of a bucket; the braces keep one subject's keys in one cluster slot.
 
-    Raises ValueError when the subject is empty or longer than 256 characters.
+    Raises BadArgument when the subject is empty or longer than 256 characters.
     """
     if not 1 <= len(subject) <= MAX_SUBJECT_LENGTH:
-        raise ValueError(f"subject must have 1 to {MAX_SUBJECT_LENGTH} characters")
+        raise BadArgument("subject", f"must have 1 to {MAX_SUBJECT_LENGTH} characters")
     # A brace inside the subject would move the hash tag.
     if "{" in subject or "}" in subject:
         subject = "#" + hashlib.sha256(subject.encode()).hexdigest()
@@ -84,11 +91,10 @@ def slots_key(key: bytes) -> bytes:
 
 
 def check_cost(limit: Limit, cost: int) -> None:
-    """Raise ValueError when the cost could never be spent."""
+    """Raise BadArgument when the cost could never be spent."""
     if not 1 <= cost <= limit.capacity:
-        raise ValueError(
-            f"cost must be between 1 and {limit.capacity}, the capacity of tier {limit.name}"
-        )
+        allowed = f"must be between 1 and {limit.capacity}, the capacity of tier {limit.name}"
+        raise BadArgument("cost", allowed)
 
 
 @lru_cache(maxsize=4096)

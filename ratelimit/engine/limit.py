@@ -22,6 +22,14 @@ _ON_CHANGE = {"as-is": 0, "reset": 1, "proportional": 2}
 _FAR = 2.0**52
 
 
+class BadArgument(ValueError):
+    """A call that no limiter could take: `field` is at fault, the message tells what is allowed."""
+
+    def __init__(self, field: str, allowed: str) -> None:
+        super().__init__(f"{field} {allowed}")
+        self.field = field
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
     """A token bucket: `capacity` tokens (the burst), refilled by `refill_tokens` each period.

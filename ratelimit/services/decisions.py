@@ -16,7 +16,7 @@ from redis.crc import key_slot
 from optimizer.control import ticker
 from optimizer.control.redis import RedisAway, has_wire, is_cluster
 from optimizer.control.scripts import Script
-from ratelimit.engine import Decision, Verdict, buckets
+from ratelimit.engine import BadArgument, Decision, Verdict, buckets
 from ratelimit.engine.accounts import Account
 from ratelimit.engine.buckets import Ask, Told
 from ratelimit.engine.shares import ALONE, Share, bucket_of
@@ -65,10 +65,10 @@ class Decisions:
         return account
 
     def open(self, subject: str, scope: str) -> Account:
-        """Begin to know a bucket. Raises ValueError."""
+        """Begin to know a bucket. Raises BadArgument."""
         key = buckets.key_of(subject, scope)
         if len(scope) > MAX_SCOPE_LENGTH:
-            raise UnknownScope(f"scope must have up to {MAX_SCOPE_LENGTH} characters")
+            raise UnknownScope(f"must have up to {MAX_SCOPE_LENGTH} characters")
         settings = ratelimit.current()
         rule = settings.rule(subject, scope)
         account = Account(
@@ -142,7 +142,7 @@ class Decisions:
             subject, cost, scope = charge if len(charge) == 3 else Charge(*charge)
             opened.append((self.account(subject, scope), cost))
             if len(opened) > MAX_CHARGES:
-                raise ValueError(f"charges must be up to {MAX_CHARGES} in one call")
+                raise BadArgument("charges", f"must be up to {MAX_CHARGES} in one call")
         return opened
 
     # --- several, together or not at all ------------------------------------------------------
@@ -150,7 +150,7 @@ class Decisions:
     def check_all(self, charges: Iterable[Sequence[Any]]) -> Generator[Question, Any, Verdict]:
         opened = self._opened(charges)
         if len({account.key for account, _ in opened}) < len(opened):
-            raise ValueError("charges must not name a subject twice in one scope")
+            raise BadArgument("charges", "must not name a subject twice in one scope")
         decided: list[Decision | None] = []
         for account, cost in opened:
             buckets.check_cost(account.limit, cost)
@@ -261,7 +261,7 @@ class Decisions:
 
     def give(self, account: Account, tokens: int, how: str) -> Generator[Question, Any, int]:
         if not 1 <= tokens <= 1_000_000:
-            raise ValueError("tokens must be between 1 and 1000000")
+            raise BadArgument("tokens", "must be between 1 and 1000000")
         left = yield GIVE, (account.key,), (account.limit.packed(), tokens, how)
         account.forget()
         return int(left)

@@ -54,7 +54,7 @@ async def _arun(steps: Steps[T]) -> T:
 class Limiter:
     """Decide by the live tiers. Threads and tasks share it.
 
-    `scope` names a kind of call with buckets of its own. Every call raises ValueError when the
+    `scope` names a kind of call with buckets of its own. Every call raises BadArgument when the
     subject does not have 1 to 256 characters, the cost is not between 1 and the tier's capacity, or
     no admin has made the scope. Checks never raise RedisAway: the tier says what they answer then;
     all others do.

@@ -13,6 +13,7 @@ def seed() -> None:
     with change("ratelimit", reason="First tiers"):
         free = Tier(name="free", capacity=20, refill_tokens=1, refill_period_seconds=1)
         demo = Tier(name="demo", capacity=5, refill_tokens=1, refill_period_seconds=30)
+        demo.on_change = Tier.OnChange.RESET  # who tries it sees a change at once
         paid = Tier(name="premium", capacity=200, refill_tokens=20, refill_period_seconds=1)
         for tier in (free, demo, paid):
             tier.full_clean()

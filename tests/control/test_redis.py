@@ -1,3 +1,4 @@
+import asyncio
 import socket
 import threading
 import time
@@ -7,6 +8,7 @@ import redis as redis_py
 
 from optimizer.control import redis as access
 from optimizer.control.redis import CircuitBreaker, RedisAway
+from optimizer.control.wire import AsyncWire, Wire
 
 
 class Clock:
@@ -129,3 +131,57 @@ def test_it_finds_redis_again_by_itself(settings, redis):
         except RedisAway:
             time.sleep(0.01)
     assert access.breaker.state == "closed"
+
+
+def test_the_short_way_opens_a_new_connection_after_one_that_could_not(redis, settings):
+    """A closed connection is not kept for the next call."""
+    wire = Wire(settings.REDIS_URL, 1.0)
+    assert wire.execute(("PING",)) == b"PONG"
+    wire._mine.connection.sock.shutdown(socket.SHUT_RDWR)
+    wire._mine.connection.used_at = 0.0
+    wire._url = "redis://127.0.0.1:1/0"
+    for _ in range(2):
+        with pytest.raises(redis_py.ConnectionError):
+            wire.execute(("PING",))
+    wire._url = settings.REDIS_URL
+    assert wire.execute(("PING",)) == b"PONG"
+
+
+def test_a_silent_redis_is_given_up_within_the_budget(redis, settings):
+    wire = Wire(settings.REDIS_URL, 0.1)
+    wire.execute(("PING",))
+    started = time.monotonic()
+    with pytest.raises(redis_py.TimeoutError):
+        wire.execute(("BLPOP", "nothing-here", 5))
+    assert time.monotonic() - started < 1
+    assert wire.execute(("PING",)) == b"PONG"  # and its late reply is nobody's
+
+
+def test_error_replies_are_redis_errors(redis, settings):
+    wire = Wire(settings.REDIS_URL, 1.0)
+    with pytest.raises(redis_py.exceptions.NoScriptError):
+        wire.execute(("EVALSHA", "0" * 40, 0))
+    with pytest.raises(redis_py.ResponseError, match="unknown command"):
+        wire.execute(("NONSENSE",))
+    assert wire.execute(("ECHO", "x")) == b"x"
+
+
+def test_asyncio_shares_one_connection_and_survives_its_loss(redis, settings):
+    wire = AsyncWire(settings.REDIS_URL, 0.3)
+
+    async def go():
+        many = await asyncio.gather(*(wire.execute(("ECHO", str(n))) for n in range(200)))
+        assert many == [str(n).encode() for n in range(200)]
+        assert len(wire._connections) == 1
+        lost = asyncio.ensure_future(wire.execute(("BLPOP", "nothing-here", 5)))
+        cancelled = asyncio.ensure_future(wire.execute(("PING",)))
+        await asyncio.sleep(0.01)
+        cancelled.cancel()
+        with pytest.raises(redis_py.TimeoutError):
+            await lost
+        assert await wire.execute(("PING",)) == b"PONG"
+        with pytest.raises(redis_py.ResponseError):
+            await wire.execute(("NONSENSE",))
+
+    asyncio.run(go())
+    asyncio.run(go())  # another loop, another connection

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -144,11 +145,49 @@ def test_a_revert_is_two_clicks_from_the_history(stack, watched, tier):
     assert stack.check(tier["subject"]).json()["limit"] == 2
 
 
+def test_the_live_page_moves_by_itself_and_gives_tokens(stack, watched, tier):
+    page = watched.page
+    page.goto(f"/admin/ratelimit/ratelimitsettings/live/?subject={tier['subject']}")
+    expect(page.get_by_text("2 of 2 tokens")).to_be_visible()
+    assert [stack.check(tier["subject"]).status_code for _ in range(3)] == [200, 200, 429]
+    expect(page.get_by_text("0 of 2 tokens")).to_be_visible(timeout=10_000)
+    expect(page.locator(".tu-bars").get_by_text(tier["subject"])).to_be_visible(timeout=15_000)
+    page.fill("[name=tokens]", "5")
+    page.get_by_role("button", name="Grant").click()
+    expect(page.get_by_text("has 5 tokens now")).to_be_visible()
+    assert stack.check(tier["subject"]).status_code == 200
+    page.get_by_role("button", name="Reset").click()
+    expect(page.get_by_text("is full again")).to_be_visible()
+    # The slot of ten seconds in which the calls came is over by now, or soon.
+    expect(page.get_by_role("cell", name=tier["name"])).to_be_visible(timeout=20_000)
+
+
+def test_a_change_is_tried_on_the_last_hour_before_it_is_saved(stack, watched, tier):
+    for _ in range(8):
+        stack.check(tier["subject"])
+    time.sleep(1.5)  # until it is reported
+    page = watched.page
+    page.goto(tier["path"])
+    page.fill("[name=capacity]", "8")
+    page.get_by_role("button", name="Try on the last hour").click()
+    box = page.locator("#tu-what-if")
+    expect(box).to_contain_text("0.0 % of the last hour's calls would be refused, now 75.0 %")
+    page.fill("[name=capacity]", "0")
+    page.get_by_role("button", name="Try on the last hour").click()
+    expect(box).to_contain_text("Must be between")
+    assert stack.check(tier["subject"]).json()["limit"] == 2  # nothing was saved
+
+
 PAGES = (
     "/admin/",
     "/admin/ratelimit/tier/",
     "/admin/ratelimit/tier/add/",
+    "/admin/ratelimit/tier/1/change/",
     "/admin/ratelimit/ratelimitsettings/1/change/",
+    "/admin/ratelimit/ratelimitsettings/live/?subject=example",
+    "/admin/ratelimit/scope/add/",
+    "/admin/ratelimit/subject/",
+    "/admin/ratelimit/subjectpattern/add/",
     "/admin/operations/operationssettings/1/change/",
     "/admin/control/controlsettings/1/change/",
     "/admin/control/apikey/add/",

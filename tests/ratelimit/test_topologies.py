@@ -66,7 +66,8 @@ def server(folder, *options: str) -> Iterator[int]:
     port = free_port()
     place = folder / str(port)
     place.mkdir()
-    command = [embedded_redis.find_server(), *options, "--port", str(port), "--dir", str(place)]
+    binary = str(embedded_redis.find_server())
+    command = [binary, *options, "--port", str(port), "--dir", str(place)]
     process = guard.spawn(
         [*command, "--bind", "127.0.0.1", "--save", ""], output=subprocess.DEVNULL
     )
