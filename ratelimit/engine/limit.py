@@ -164,7 +164,7 @@ class Decision(msgspec.Struct, frozen=True):
         """How long until the same check may pass; 0 when it was allowed."""
         if self.retry_at:
             return max(0.0, self.retry_at - time.monotonic())
-        return 0.0 if self.allowed else LISTED_RETRY_SECONDS
+        return LISTED_RETRY_SECONDS if self.source == "list" and not self.allowed else 0.0
 
     @property
     def reset_after_seconds(self) -> float:

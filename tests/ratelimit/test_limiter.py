@@ -144,6 +144,14 @@ def test_all_are_spent_or_none(small):
     assert again.decisions[0].source == "deny-cache"
 
 
+def test_the_wait_of_all_is_that_of_the_one_that_refused(small):
+    quick = make("quick", 1, refill_tokens=1, refill_period_seconds=10)
+    Scope.objects.create(name="guild", tier=quick)
+    charges = [("user:1", 1), ("guild:1", 1, "guild")]
+    assert limiter.check_all(charges).retry_after_seconds == 0
+    assert 9 < limiter.check_all(charges).retry_after_seconds <= 10
+
+
 def test_all_with_one_named_twice_is_refused(small):
     with pytest.raises(ValueError, match="twice"):
         limiter.check_all([("u", 1), ("u", 2)])
