@@ -9,7 +9,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -144,7 +144,7 @@ def call(function: Callable[[redis.Redis], R]) -> R:
     Raises RedisAway when Redis does not answer, or at once while the breaker is open. An error
     that Redis itself replied (a wrong type, a missing script) passes through.
     """
-    with _guard:
+    with guard:
         return function(client())
 
 
@@ -156,7 +156,7 @@ def server_time(r: redis.Redis) -> float:
 
 def execute(*parts: Part) -> Any:
     """Send one command the short way and return its reply as it came; raises as `call` does."""
-    with _guard:
+    with guard:
         wire, _ = _wires or _new_wires()
         if wire is not None:
             return wire.execute(parts)
@@ -166,20 +166,19 @@ def execute(*parts: Part) -> Any:
 
 def send(command: bytes) -> Any:
     """Send a command that `wire.pack` made, the short way alone; raises as `call` does."""
-    with _guard:
+    with guard:
         wire, _ = _wires or _new_wires()
         if wire is None:
             raise TypeError("a packed command needs the short way")
         return wire.send(command)
 
 
-async def asend(command: bytes) -> Any:
-    """Send a packed command from asyncio; see `send`."""
-    with _guard:
-        _, wire = _wires or _new_wires()
-        if wire is None:
-            raise TypeError("a packed command needs the short way")
-        return await wire.send(command)
+def asend(command: bytes) -> Awaitable[Any]:
+    """Send a packed command from asyncio; to be awaited within `guard`."""
+    _, wire = _wires or _new_wires()
+    if wire is None:
+        raise TypeError("a packed command needs the short way")
+    return wire.send(command)
 
 
 def has_wire() -> bool:
@@ -189,7 +188,7 @@ def has_wire() -> bool:
 
 async def aexecute(*parts: Part) -> Any:
     """Send one command from asyncio; raises as `call` does."""
-    with _guard:
+    with guard:
         _, wire = _wires or _new_wires()
         if wire is not None:
             return await wire.execute(parts)
@@ -197,7 +196,7 @@ async def aexecute(*parts: Part) -> Any:
         return await asyncio.to_thread(other.execute_command, *parts)
 
 
-class _Guard:
+class Guard:
     """Ask the breaker before a call, and tell it what came of it."""
 
     def __enter__(self) -> None:
@@ -214,7 +213,7 @@ class _Guard:
             raise RedisAway(str(error)) from error
 
 
-_guard = _Guard()
+guard = Guard()
 
 
 def _new_wires() -> tuple[Wire | None, AsyncWire | None]:

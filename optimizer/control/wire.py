@@ -13,6 +13,7 @@ import struct
 import threading
 import time
 from collections import deque
+from collections.abc import Awaitable
 from typing import Any
 
 import hiredis
@@ -156,17 +157,24 @@ class AsyncWire:
         self._options: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call]
         self._timeout_seconds = timeout_seconds
         self._connections: dict[asyncio.AbstractEventLoop, asyncio.Future[_Multiplexed]] = {}
+        self._ready: dict[asyncio.AbstractEventLoop, _Multiplexed] = {}
 
     async def execute(self, parts: tuple[Part, ...]) -> Any:
         """Send one command and return its reply; raises as `Wire.execute` does."""
         return await self.send(pack(*parts))
 
-    async def send(self, command: bytes) -> Any:
+    def send(self, command: bytes) -> Awaitable[Any]:
         """Send a command that was packed before; else as `execute`."""
-        opening = self._connections.get(asyncio.get_running_loop())
-        if opening is not None and opening.done() and _usable(opening):
-            return await opening.result().send(command)
-        return await (await self._open()).send(command)
+        connection = self._ready.get(asyncio.get_running_loop())
+        if connection is not None and not connection.closed:
+            return connection.send(command)
+        return self._open_and_send(command)
+
+    async def _open_and_send(self, command: bytes) -> Any:
+        connection = await self._open()
+        self._ready = {one: it for one, it in self._ready.items() if not one.is_closed()}
+        self._ready[asyncio.get_running_loop()] = connection
+        return await connection.send(command)
 
     async def _open(self) -> "_Multiplexed":
         loop = asyncio.get_running_loop()

@@ -66,6 +66,7 @@ class Account:
         "others",
         "plain",
         "reported",
+        "same",
         "shadowed",
         "scope",
         "settings",
@@ -107,6 +108,7 @@ class Account:
         self.others: dict[tuple[str, str], int] | None = None
         self.reported: tuple[int, ...] = _NOTHING
         self.plain: bytes | None = None  # what asks Redis for one token, ready to be sent
+        self.same: Ask | None = None  # the same, to be sent with others
 
     def decide(self, cost: int) -> Decision | None:
         """Return the decision where this process can take it, else None."""

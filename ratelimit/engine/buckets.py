@@ -11,7 +11,7 @@ share it.
 import hashlib
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -31,7 +31,7 @@ _STATE = (_HERE / "state.lua").read_text(encoding="utf-8")
 DECIDE = _STATE + (_HERE / "decide.lua").read_text(encoding="utf-8")
 GIVE = _STATE + (_HERE / "give.lua").read_text(encoding="utf-8")
 
-_NUMBERS = 9  # in the reply, for each limit
+_NUMBERS = struct.Struct(">9q")  # in the reply, for each limit
 
 
 class Lent(NamedTuple):
@@ -99,7 +99,9 @@ def check_cost(limit: Limit, cost: int) -> None:
 
 @lru_cache(maxsize=4096)
 def _request(group: int, cost: int, wanted: int) -> bytes:
-    return struct.pack(">6d", group, cost, wanted, 0, 0, 0)
+    if wanted:
+        return struct.pack(">6d", group, cost, wanted, 0, 0, 0)
+    return struct.pack(">2d", group, cost)
 
 
 def question(
@@ -123,19 +125,25 @@ def question(
     return tuple(keys), arguments
 
 
-def answers(groups: Sequence[Sequence[Ask]], reply: Sequence[int]) -> list[list[Told]]:
+def told(reply: bytes) -> Told:
+    """Return what the one limit was told."""
+    return Told._make(_NUMBERS.unpack(reply))
+
+
+def numbers(reply: bytes) -> Iterator[tuple[int, ...]]:
+    """Return the numbers of each limit, in the order of the keys."""
+    return _NUMBERS.iter_unpack(reply)
+
+
+def answers(groups: Sequence[Sequence[Ask]], reply: bytes) -> list[list[Told]]:
     """Return what each limit of each group was told."""
-    told, at = [], 0
-    for group in groups:
-        end = at + len(group) * _NUMBERS
-        told.append([Told(*reply[one : one + _NUMBERS]) for one in range(at, end, _NUMBERS)])
-        at = end
-    return told
+    each = map(Told._make, numbers(reply))
+    return [[next(each) for _ in group] for group in groups]
 
 
-def decision(ask: Ask, told: Told, sent_at: float, *, group_denied: bool = False) -> Decision:
+def decision(ask: Ask, answer: Told, sent_at: float, *, group_denied: bool = False) -> Decision:
     """Return the decision on one limit; `sent_at` is monotonic, when it was asked."""
-    violated, remaining, wait, full, granted, _, leased, quota, slots = told
+    violated, remaining, wait, full, granted, _, leased, quota, slots = answer
     limit = ask.limit
     denied = violated != 0 and not limit.shadow
     allowed = not denied and not group_denied
@@ -156,16 +164,16 @@ def decision(ask: Ask, told: Told, sent_at: float, *, group_denied: bool = False
     )
 
 
-def verdict(group: Sequence[Ask], told: Sequence[Told], sent_at: float) -> Verdict:
+def verdict(group: Sequence[Ask], told_each: Sequence[Told], sent_at: float) -> Verdict:
     """Return the verdict on a group: denied where any limit that is no shadow is violated."""
     denied = any(
-        one.violated and not ask.limit.shadow for ask, one in zip(group, told, strict=True)
+        one.violated and not ask.limit.shadow for ask, one in zip(group, told_each, strict=True)
     )
     return Verdict(
         not denied,
         tuple(
             decision(ask, one, sent_at, group_denied=denied)
-            for ask, one in zip(group, told, strict=True)
+            for ask, one in zip(group, told_each, strict=True)
         ),
     )
 
@@ -192,8 +200,7 @@ class Buckets:
         groups = [[Ask(self.key(subject), limit, cost, slot=slot)]]
         sent_at = time.monotonic()
         keys, arguments = question(groups, spend=spend)
-        ((told,),) = answers(groups, self._decide.run(keys, *arguments))
-        return decision(groups[0][0], told, sent_at)
+        return decision(groups[0][0], told(self._decide.run(keys, *arguments)), sent_at)
 
     def reset(self, subject: str) -> None:
         """Fill the bucket."""

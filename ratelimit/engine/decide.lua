@@ -2,10 +2,10 @@
 --
 -- KEYS     for each limit its bucket, and with a concurrency limit its slots after it
 -- ARGV[1]  "s" to spend, "p" to look only
--- ARGV     then for each limit: the policy; the request (group, cost, tokens wanted as a lease,
---          tokens given back unspent, tokens of that lease, its window); with a concurrency limit
---          also the name of the slot
--- Reply    nine numbers for each limit: what is violated (1 bucket, 2 quota, 4 concurrency), tokens
+-- ARGV     then for each limit: the policy; the request (group, cost, and where there are leases:
+--          tokens wanted as a lease, tokens given back unspent, tokens of that lease, its window);
+--          with a concurrency limit also the name of the slot
+-- Reply    nine packed numbers for each limit: what is violated (1 bucket, 2 quota, 4 concurrency), tokens
 --          left, wait, time to full (microseconds), tokens leased to the caller, the window of the
 --          lease, tokens leased to anybody, quota left (-1: none), slots left (-1: none)
 --
@@ -79,23 +79,30 @@ local function decide(group)
       write_state(l)
     end
     local leased = l.leased + l.leased_before
-    local n = #reply
-    reply[n + 1] = l.violated
-    reply[n + 2] = math.floor(l.units / l.token)
-    reply[n + 3] = l.wait
-    reply[n + 4] = math.max(0, math.ceil((l.full - l.units) / l.refill)) + (l.at - now)
-    reply[n + 5] = l.granted or 0
-    reply[n + 6] = l.window
-    reply[n + 7] = leased
-    reply[n + 8] = l.quota and l.quota > 0 and math.max(0, l.quota - l.used) or -1
-    reply[n + 9] = l.slots and math.max(0, l.concurrency - l.taken) or -1
+    reply[#reply + 1] = struct.pack(
+      '>i8i8i8i8i8i8i8i8i8',
+      l.violated,
+      math.floor(l.units / l.token),
+      l.wait,
+      math.max(0, math.ceil((l.full - l.units) / l.refill)) + (l.at - now),
+      l.granted,
+      l.window,
+      leased,
+      l.quota and l.quota > 0 and math.max(0, l.quota - l.used) or -1,
+      l.slots and math.max(0, l.concurrency - l.taken) or -1
+    )
   end
 end
 
 local group, number = {}, 0
 while ARGV[next_argument] do
   local l = read_policy(ARGV[next_argument])
-  local of, cost, wanted, unspent, lent, window = struct.unpack('>dddddd', ARGV[next_argument + 1])
+  local request = ARGV[next_argument + 1]
+  local of, cost = struct.unpack('>dd', request)
+  local wanted, unspent, lent, window = 0, 0, 0, 0
+  if #request > 16 then
+    wanted, unspent, lent, window = struct.unpack('>dddd', request, 17)
+  end
   next_argument = next_argument + 2
   if of ~= number then
     decide(group)
@@ -107,10 +114,10 @@ while ARGV[next_argument] do
     l.slots, l.slot = KEYS[next_key], ARGV[next_argument]
     next_key, next_argument = next_key + 1, next_argument + 1
   end
-  l.cost, l.wanted = cost, wanted
+  l.cost, l.wanted, l.granted = cost, wanted, 0
   l.gave_back = lent > 0
   if l.gave_back then take_back(l, unspent, lent, window) end
   group[#group + 1] = l
 end
 decide(group)
-return reply
+return table.concat(reply)

@@ -98,5 +98,5 @@ local function write_state(l)
     expiry = math.max(expiry, math.ceil(2 * l.lease_us / 1000))
     if l.used > 0 then expiry = math.max(expiry, math.ceil((l.period_end - now) / 1000)) end
   end
-  redis.call('SET', l.key, state, 'PX', string.format('%.0f', math.max(1, expiry)))
+  redis.call('SET', l.key, state, 'PX', math.max(1, expiry))
 end

@@ -100,7 +100,7 @@ class Decisions:
             reply = yield DECIDE, keys, arguments
         except RedisAway:
             return self.away(account, cost)
-        return self._heard(account, ask, Told(*reply), now)
+        return self._heard(account, ask, buckets.told(reply), now)
 
     def _heard(self, account: Account, ask: Ask, told: Told, sent_at: float) -> Decision:
         decided = account.hear(ask, told, sent_at, account.settings.deny_cache_seconds)
@@ -122,8 +122,7 @@ class Decisions:
         missing = [at for at, one in enumerate(decided) if one is None]
         for places in _by_slot(missing, [account for account, _ in opened]):
             now = time.monotonic()
-            asks = [opened[at][0].ask(opened[at][1], now, _slot(opened[at][0])) for at in places]
-            groups = [(ask,) for ask in asks]
+            groups = [(_ask(*opened[at], now),) for at in places]
             keys, arguments = buckets.question(groups, spend=True)
             try:
                 reply = yield DECIDE, keys, arguments
@@ -131,9 +130,12 @@ class Decisions:
                 for at in places:
                     decided[at] = self.away(*opened[at])
                 continue
-            told = buckets.answers(groups, reply)
-            for at, ask, (one,) in zip(places, asks, told, strict=True):
-                decided[at] = self._heard(opened[at][0], ask, one, now)
+            for at, (ask,), told in zip(places, groups, buckets.numbers(reply), strict=True):
+                account = opened[at][0]
+                if told[0] or told[2] or told[4] or ask.slot:  # violated, to wait, leased, held
+                    decided[at] = self._heard(account, ask, Told._make(told), now)
+                else:
+                    decided[at] = plain_answer(account, told, now)
         return [one for one in decided if one is not None]
 
     def _opened(self, charges: Iterable[Sequence[Any]]) -> list[tuple[Account, int]]:
@@ -252,7 +254,7 @@ class Decisions:
         sent_at = time.monotonic()
         keys, arguments = buckets.question(((ask,),), spend=False)
         reply = yield DECIDE, keys, arguments
-        return buckets.decision(ask, Told(*reply), sent_at)
+        return buckets.decision(ask, buckets.told(reply), sent_at)
 
     def reset(self, account: Account) -> Generator[Question, Any, None]:
         yield GIVE, (account.key,), (b"", 0, "reset")
@@ -289,19 +291,30 @@ def plain_question(account: Account) -> bytes | None:
     return account.plain
 
 
-def plain_answer(account: Account, reply: Sequence[int], sent_at: float) -> Decision:
-    """Return the decision on a plain question."""
-    limit, violated, full = account.limit, reply[0], reply[3]
-    if not violated and not reply[2]:
-        account.allowed += 1
-        reset_at = sent_at + full / 1e6
-        return Decision(
-            True, limit, reply[1], 0.0, reset_at, "redis", account.policy, 0, 0.0, reply[6]
-        )
-    ask = Ask(account.key, limit, 1, account.policy)
-    decided = account.hear(ask, Told(*reply), sent_at, account.settings.deny_cache_seconds)
-    account.count(decided)
-    return decided
+def plain_answer(account: Account, told: tuple[int, ...], sent_at: float) -> Decision:
+    """Return the decision on one limit that was asked for nothing but tokens."""
+    violated, remaining, wait, full, _, _, leased, quota, slots = told
+    limit = account.limit
+    if violated or wait:
+        ask = Ask(account.key, limit, 1, account.policy)
+        decided = account.hear(ask, Told._make(told), sent_at, account.settings.deny_cache_seconds)
+        account.count(decided)
+        return decided
+    account.allowed += 1
+    reset_at = sent_at + full / 1e6
+    policy = account.policy
+    return Decision(
+        True, limit, remaining, 0.0, reset_at, "redis", policy, 0, 0.0, leased, quota, slots
+    )
+
+
+def _ask(account: Account, cost: int, now: float) -> Ask:
+    """Return what to ask of Redis; the same object again where it is always the same."""
+    if not account.is_plain(cost, now) or not account.limit.is_timeless:
+        return account.ask(cost, now, _slot(account))
+    if account.same is None:
+        account.same = Ask(account.key, account.limit, 1, account.policy)
+    return account.same
 
 
 def _slot(account: Account) -> str:

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError
 
-from optimizer.control.redis import RedisAway, asend, send
+from optimizer.control.redis import RedisAway, asend, guard, send
 from ratelimit.engine import Decision, Verdict
+from ratelimit.engine.buckets import told
 from ratelimit.live import ratelimit
 from ratelimit.services.decisions import Decisions, Question, plain_answer, plain_question
 
@@ -81,7 +82,7 @@ class Limiter:
             return self.decisions.away(account, cost)
         except NoScriptError:  # Redis was restarted: the long way loads the script again
             return _run(self.decisions.check(account, cost))
-        return plain_answer(account, reply, now)
+        return plain_answer(account, told(reply), now)
 
     async def acheck(self, subject: str, cost: int = 1, scope: str = "") -> Decision:
         """Spend from asyncio; see `check`."""
@@ -95,12 +96,13 @@ class Limiter:
         if not account.is_plain(cost, now) or (question := plain_question(account)) is None:
             return await _arun(self.decisions.check(account, cost))
         try:
-            reply = await asend(question)
+            with guard:
+                reply = await asend(question)
         except RedisAway:
             return self.decisions.away(account, cost)
         except NoScriptError:
             return await _arun(self.decisions.check(account, cost))
-        return plain_answer(account, reply, now)
+        return plain_answer(account, told(reply), now)
 
     def check_many(self, charges: Charges) -> list[Decision]:
         """Decide up to 1000 charges, each for itself, in one trip to Redis at most."""

@@ -307,7 +307,7 @@ def test_the_script_and_the_bucket_in_memory_decide_alike(redis, limit, steps):
         now += pause_us
         cost = min(cost, limit.capacity)
         keys, arguments = question([[Ask(key, limit, cost)]], spend=True)
-        told = Told(*_CLOCKED.run(keys, *arguments, now))
+        ((told,),) = answers([[Ask(key, limit)]], _CLOCKED.run(keys, *arguments, now))
         redis.persist(key)  # its own expiry runs by the true clock
         wait = memory.spend(cost, now)
         assert (told.violated == 0, told.wait) == (wait == 0, wait)

@@ -89,13 +89,14 @@ def eventually(condition, within_seconds: float = 20.0) -> None:
 def cluster(tmp_path):
     """Two nodes that share the slots."""
     with ExitStack() as stack:
-        ports = [
-            stack.enter_context(server(tmp_path, "--cluster-enabled", "yes")) for _ in range(2)
-        ]
+        # The default port of the bus, 10000 higher, may be beyond the last there is.
+        buses = [free_port(), free_port()]
+        options = [("--cluster-enabled", "yes", "--cluster-port", str(bus)) for bus in buses]
+        ports = [stack.enter_context(server(tmp_path, *one)) for one in options]
         nodes = [stack.enter_context(Redis(port=port)) for port in ports]
         for node, (first, last) in zip(nodes, ((0, 8191), (8192, 16383)), strict=True):
             node.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
-        nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", ports[1])
+        nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", ports[1], buses[1])
 
         def ready(node):
             info = node.execute_command("CLUSTER", "INFO")
