@@ -203,9 +203,13 @@ def release(request: HttpRequest, payload: ReleaseIn) -> Any:
 
 
 @router.get("/status/{path:subject}", response=StatusOut, summary="All buckets of a subject")
-def status(request: HttpRequest, subject: SubjectPath) -> Any:
-    """Tell what each scope's bucket holds."""
-    found = _try(selectors.buckets, subject)
+def status(
+    request: HttpRequest,
+    subject: SubjectPath,
+    scope: Annotated[str, Query(max_length=MAX_SCOPE_LENGTH)] = "",
+) -> Any:
+    """Tell what each scope's bucket holds; of a scope like command:* name the one you mean."""
+    found = _try(selectors.buckets, subject, scope)
     return {
         "subject": subject,
         "access": found[0].rule.access,

@@ -18,18 +18,16 @@ from ratelimit.engine import BadArgument
 from ratelimit.services import limiter
 
 KINDS = {"allowed": "ok", "shadow": "wait", "denied": "bad"}
-_CHOSEN = ("tier", "scope", "subject")
+_CHOSEN = ("tier", "scope", "subject", "in")
 
 
 def live_page(request: HttpRequest, base: dict[str, Any]) -> HttpResponse:
     """Show the page; what moves is in the fragment."""
-    subject = request.GET.get("subject", "").strip()
     context = {
         **base,
         "title": "Rate limiter live",
         "fragment_url": f"{reverse('admin:ratelimit_live_fragment')}?{_chosen(request)}",
-        "subject": subject,
-        "may_change": base["may_change"],
+        "bucket_scope": request.GET.get("in", ""),
         **overview(request),
     }
     return TemplateResponse(request, "tuneup/ratelimit_live.html", context)
@@ -54,7 +52,8 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     subject = request.GET.get("subject", "").strip()
     if subject and not found.get("redis_away"):
         try:
-            found["buckets"] = selectors.buckets(subject)
+            bucket_scope = request.GET.get("in", "").strip()
+            found["buckets"] = selectors.buckets(subject, bucket_scope)
         except (BadArgument, RedisAway) as error:
             found["bucket_error"] = str(error)
     return found | {"subject": subject}
@@ -125,7 +124,8 @@ def act(request: HttpRequest) -> HttpResponseRedirect:
         messages.error(request, f"{error}.")
     except RedisAway:
         messages.error(request, "Redis is away, and nothing was changed.")
-    return redirect(f"{reverse('admin:ratelimit_live')}?{urlencode({'subject': subject})}")
+    query = urlencode({"subject": subject, "in": scope})
+    return redirect(f"{reverse('admin:ratelimit_live')}?{query}")
 
 
 def _chosen(request: HttpRequest) -> str:

@@ -52,22 +52,25 @@ class Bucket:
         return min(100, round(100 * self.tokens / self.decision.limit.capacity))
 
 
-def buckets(subject: str) -> list[Bucket]:
-    """Return a subject's buckets in all scopes but patterns. Raises RedisAway, BadArgument."""
+def buckets(subject: str, scope: str = "") -> list[Bucket]:
+    """Return a subject's buckets in all scopes but patterns, and in `scope`, which may fit one.
+
+    Raises RedisAway, BadArgument.
+    """
     settings = ratelimit.current()
-    scopes = ["", *sorted(settings.scopes)]
-    rules = [settings.rule(subject, scope) for scope in scopes]
+    scopes = ["", *sorted({*settings.scopes, *filter(None, [scope])})]
+    rules = [settings.rule(subject, one) for one in scopes]
     asks = [
-        Ask(key_of(subject, scope), rule.tier.limit, policy=rule.policy)
-        for scope, rule in zip(scopes, rules, strict=True)
+        Ask(key_of(subject, one), rule.tier.limit, policy=rule.policy)
+        for one, rule in zip(scopes, rules, strict=True)
     ]
     sent_at = time.monotonic()
     groups = [(ask,) for ask in asks]
     keys, arguments = question(groups, spend=False)
     told = answers(groups, DECIDE.run(keys, *arguments))
     return [
-        Bucket(scope, rule, decision(ask, one, sent_at))
-        for scope, rule, ask, (one,) in zip(scopes, rules, asks, told, strict=True)
+        Bucket(name, rule, decision(ask, one, sent_at))
+        for name, rule, ask, (one,) in zip(scopes, rules, asks, told, strict=True)
     ]
 
 

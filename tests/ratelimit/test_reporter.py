@@ -164,3 +164,12 @@ def test_a_job_that_fails_does_not_keep_the_others(monkeypatch, caplog):
         ticker.tick(turn)
     assert ran == [1, 1]
     assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.usefixtures("small")
+def test_a_bucket_of_a_scope_with_a_star_is_found_by_its_name():
+    Scope.objects.create(name="command:*")
+    limiter.check("u", 2, "command:play")
+    assert [one.scope for one in selectors.buckets("u")] == [""]
+    found = selectors.buckets("u", "command:play")
+    assert [(one.scope, one.tokens) for one in found] == [("", 3), ("command:play", 1)]
