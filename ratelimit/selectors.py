@@ -10,8 +10,8 @@ from optimizer.control.redis import breaker, call
 from ratelimit.engine import Decision
 from ratelimit.engine.buckets import Ask, answers, decision, key_of, question
 from ratelimit.live import Rule, ratelimit
-from ratelimit.services.decisions import DECIDE
 from ratelimit.services.limiter import limiter
+from ratelimit.services.questions import DECIDE
 from ratelimit.services.reporter import TOP_SECONDS, series, top_key
 
 OUTCOMES = ("allowed", "denied", "shadow")

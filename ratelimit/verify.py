@@ -5,7 +5,7 @@ import secrets
 from optimizer.control.redis import call
 from optimizer.control.registry import Check
 from ratelimit.engine import Buckets, Limit
-from ratelimit.services.decisions import DECIDE, GIVE
+from ratelimit.services.questions import DECIDE, GIVE
 
 _LIMIT = Limit("verify", capacity=3, refill_tokens=1, refill_period_seconds=60)
 

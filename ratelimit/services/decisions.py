@@ -5,31 +5,34 @@ the reply or is thrown RedisAway, and returns its result. The limiter drives it,
 asyncio, so that the two can never differ.
 """
 
-import secrets
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from redis.crc import key_slot
-
 from optimizer.control import ticker
-from optimizer.control.redis import RedisAway, has_wire, is_cluster
-from optimizer.control.scripts import Script
+from optimizer.control.redis import RedisAway
 from ratelimit.engine import BadArgument, Decision, Verdict, buckets
 from ratelimit.engine.accounts import Account
 from ratelimit.engine.buckets import Ask, Told
 from ratelimit.engine.shares import ALONE, Share, bucket_of
-from ratelimit.live import Ratelimit, Rule, UnknownScope, ratelimit
-from ratelimit.models import MAX_SCOPE_LENGTH, Access
+from ratelimit.live import UnknownScope, ratelimit
+from ratelimit.models import MAX_SCOPE_LENGTH
+from ratelimit.services.questions import (
+    DECIDE,
+    GIVE,
+    RELEASE,
+    Question,
+    ask_of,
+    by_slot,
+    fixed,
+    plain_answer,
+    slot_of,
+)
 
 MAX_ACCOUNTS = 10_000
 MAX_CHARGES = 1000  # in one call
 AWAY_RETRY_SECONDS = 1.0
-
-Question = tuple[Script, tuple[bytes, ...], Sequence[Any]]
-DECIDE, GIVE = Script(buckets.DECIDE), Script(buckets.GIVE)
-RELEASE = Script("return redis.call('ZREM', KEYS[1], ARGV[1])")
 
 
 class Charge(NamedTuple):
@@ -79,7 +82,7 @@ class Decisions:
             settings=settings,
             scope=rule.scope,
             policy=rule.policy,
-            fixed=_fixed(settings, rule),
+            fixed=fixed(settings, rule),
             until=rule.until,
             away=rule.tier.when_redis_is_away,
         )
@@ -94,7 +97,7 @@ class Decisions:
     def check(self, account: Account, cost: int) -> Generator[Question, Any, Decision]:
         buckets.check_cost(account.limit, cost)
         now = time.monotonic()
-        ask = account.ask(cost, now, _slot(account))
+        ask = account.ask(cost, now, slot_of(account))
         keys, arguments = buckets.question(((ask,),), spend=True)
         try:
             reply = yield DECIDE, keys, arguments
@@ -120,9 +123,9 @@ class Decisions:
             buckets.check_cost(account.limit, cost)
             decided.append(account.decide(cost))
         missing = [at for at, one in enumerate(decided) if one is None]
-        for places in _by_slot(missing, [account for account, _ in opened]):
+        for places in by_slot(missing, [account for account, _ in opened]):
             now = time.monotonic()
-            groups = [(_ask(*opened[at], now),) for at in places]
+            groups = [(ask_of(*opened[at], now),) for at in places]
             keys, arguments = buckets.question(groups, spend=True)
             try:
                 reply = yield DECIDE, keys, arguments
@@ -163,9 +166,11 @@ class Decisions:
         missing = [at for at, one in enumerate(decided) if one is None]
         accounts = [account for account, _ in opened]
         spent: list[tuple[Account, Ask]] = []
-        for places in _by_slot(missing, accounts):
+        for places in by_slot(missing, accounts):
             now = time.monotonic()
-            asks = tuple(accounts[at].ask(opened[at][1], now, _slot(accounts[at])) for at in places)
+            asks = tuple(
+                accounts[at].ask(opened[at][1], now, slot_of(accounts[at])) for at in places
+            )
             try:
                 keys, arguments = buckets.question((asks,), spend=True)
                 reply = yield DECIDE, keys, arguments
@@ -278,69 +283,3 @@ class Decisions:
         while (lent := account.lapsed_lease(time.monotonic())) is not None:
             arguments = (account.limit.packed(), lent.unspent, "return", lent.tokens, lent.window)
             yield GIVE, (account.key,), arguments
-
-
-def plain_question(account: Account) -> bytes | None:
-    """Return what asks for one token, packed once; None where each question is another."""
-    if account.plain is None:
-        if not account.limit.is_timeless or not has_wire():
-            return None
-        ask = Ask(account.key, account.limit, 1, account.policy)
-        keys, arguments = buckets.question(((ask,),), spend=True)
-        account.plain = DECIDE.packed(keys, *arguments)
-    return account.plain
-
-
-def plain_answer(account: Account, told: tuple[int, ...], sent_at: float) -> Decision:
-    """Return the decision on one limit that was asked for nothing but tokens."""
-    violated, remaining, wait, full, _, _, leased, quota, slots = told
-    limit = account.limit
-    if violated or wait:
-        ask = Ask(account.key, limit, 1, account.policy)
-        decided = account.hear(ask, Told._make(told), sent_at, account.settings.deny_cache_seconds)
-        account.count(decided)
-        return decided
-    account.allowed += 1
-    reset_at = sent_at + full / 1e6
-    policy = account.policy
-    return Decision(
-        True, limit, remaining, 0.0, reset_at, "redis", policy, 0, 0.0, leased, quota, slots
-    )
-
-
-def _ask(account: Account, cost: int, now: float) -> Ask:
-    """Return what to ask of Redis; the same object again where it is always the same."""
-    if not account.is_plain(cost, now) or not account.limit.is_timeless:
-        return account.ask(cost, now, _slot(account))
-    if account.same is None:
-        account.same = Ask(account.key, account.limit, 1, account.policy)
-    return account.same
-
-
-def _slot(account: Account) -> str:
-    return secrets.token_hex(8) if account.limit.concurrency else ""
-
-
-def _by_slot(places: list[int], accounts: list[Account]) -> list[list[int]]:
-    """Part what is asked by Redis Cluster's slots; elsewhere one script sees all."""
-    if not places or not is_cluster():
-        return [places] if places else []
-    parts: dict[int, list[int]] = {}
-    for at in places:
-        parts.setdefault(key_slot(accounts[at].key), []).append(at)
-    return list(parts.values())
-
-
-def _fixed(settings: Ratelimit, rule: Rule) -> Decision | None:
-    """Return the decision that needs no bucket: the kill switch, and the two lists."""
-    limit = rule.tier.limit
-    if not settings.enabled:
-        return Decision(True, limit, limit.capacity, source="disabled", policy=rule.policy)
-    if rule.access == Access.LIMIT.value:
-        return None
-    allowed = rule.access == Access.ALLOW.value
-    remaining = limit.capacity if allowed else 0
-    return Decision(allowed, limit, remaining, source="list", policy=rule.policy)
-
-
-__all__ = ["MAX_CHARGES", "Charge", "Decisions"]

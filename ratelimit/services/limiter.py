@@ -12,7 +12,8 @@ from optimizer.control.redis import RedisAway, asend, guard, send
 from ratelimit.engine import Decision, Verdict
 from ratelimit.engine.buckets import told
 from ratelimit.live import ratelimit
-from ratelimit.services.decisions import Decisions, Question, plain_answer, plain_question
+from ratelimit.services.decisions import Decisions
+from ratelimit.services.questions import Question, plain_answer, plain_question
 
 T = TypeVar("T")
 Steps = Generator[Question, Any, T]
