@@ -33,6 +33,11 @@ class Series:
             if (slot, name) in self._unsent or len(self._unsent) < _MOST_KEPT:
                 self._unsent[slot, name] += count
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something was counted that is not written yet."""
+        return bool(self._unsent)
+
     def send(self) -> None:
         """Write what was counted, in one trip. Raises RedisAway, and keeps the counts then."""
         if not self._unsent:

@@ -59,6 +59,7 @@ class Account:
         "key",
         "lapsed",
         "lease",
+        "lends",
         "leased_passes",
         "limit",
         "lock",
@@ -97,6 +98,7 @@ class Account:
         self.denials = _DENIED
         self.lease: Lease | None = None
         self.lapsed: list[Lease] = []
+        self.lends = False  # whether it is among those whose leases are watched
         self.lock = threading.Lock()
         self.asked_at = -1.0
         self.wanted = FIRST_LEASE
@@ -118,6 +120,7 @@ class Account:
         if denial is not None:
             if monotonic() < denial[0]:
                 self.cached_denials += 1
+                self.costs += cost - 1
                 return denial[1]
             self.denials.pop(cost, None)
         if self.lease is not None:
@@ -134,7 +137,6 @@ class Account:
             lease.left -= cost
             left = lease.left
             self.leased_passes += 1
-        if cost != 1:
             self.costs += cost - 1
         return Decision(
             True, self.limit, lease.remaining + left, 0.0, lease.reset_at, "lease", self.policy
@@ -145,8 +147,9 @@ class Account:
         self.touched = True
         self.waiting.append(self)
 
-    def count(self, decided: Decision) -> None:
+    def count(self, decided: Decision, cost: int = 1) -> None:
         """Count a decision that was not taken by `decide` alone."""
+        self.costs += cost - 1
         if decided.source == "redis":
             if not decided.allowed:
                 self.denied += 1
@@ -193,6 +196,7 @@ class Account:
         denial = self.denials.get(cost)
         if denial is not None and monotonic() < denial[0]:
             self.cached_denials += 1
+            self.costs += cost - 1
             return denial[1]
         if self.fixed is not None:
             self.count(self.fixed)

@@ -92,7 +92,7 @@ def slots_key(key: bytes) -> bytes:
 
 def check_cost(limit: Limit, cost: int) -> None:
     """Raise BadArgument when the cost could never be spent."""
-    if not 1 <= cost <= limit.capacity:
+    if not isinstance(cost, int) or not 1 <= cost <= limit.capacity:
         allowed = f"must be between 1 and {limit.capacity}, the capacity of tier {limit.name}"
         raise BadArgument("cost", allowed)
 

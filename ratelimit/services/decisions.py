@@ -108,9 +108,15 @@ class Decisions:
     def _heard(self, account: Account, ask: Ask, told: Told, sent_at: float) -> Decision:
         decided = account.hear(ask, told, sent_at, account.settings.deny_cache_seconds)
         if told.granted:
-            self.lending.append(account)
-        account.count(decided)
+            self._watch(account)
+        account.count(decided, ask.cost)
         return decided
+
+    def _watch(self, account: Account) -> None:
+        """Have its lease given back when it ends."""
+        if not account.lends:
+            account.lends = True
+            self.lending.append(account)
 
     # --- many, each for itself ----------------------------------------------------------------
 
@@ -119,8 +125,9 @@ class Decisions:
     ) -> Generator[Question, Any, list[Decision]]:
         opened = self._opened(charges)
         decided: list[Decision | None] = []
-        for account, cost in opened:
+        for account, cost in opened:  # all of them first: a bad one must not cost the others
             buckets.check_cost(account.limit, cost)
+        for account, cost in opened:
             decided.append(account.decide(cost))
         missing = [at for at, one in enumerate(decided) if one is None]
         for places in by_slot(missing, [account for account, _ in opened]):
@@ -135,7 +142,8 @@ class Decisions:
                 continue
             for at, (ask,), told in zip(places, groups, buckets.numbers(reply), strict=True):
                 account = opened[at][0]
-                if told[0] or told[2] or told[4] or ask.slot:  # violated, to wait, leased, held
+                # Violated, to wait, leased, held, or of another cost.
+                if told[0] or told[2] or told[4] or ask.slot or ask.cost != 1:
                     decided[at] = self._heard(account, ask, Told._make(told), now)
                 else:
                     decided[at] = plain_answer(account, told, now)
@@ -182,10 +190,10 @@ class Decisions:
                 for at, ask, one in zip(places, asks, told, strict=True):
                     accounts[at].hear(ask, one, now, accounts[at].settings.deny_cache_seconds)
                     if one.granted:
-                        self.lending.append(accounts[at])
+                        self._watch(accounts[at])
             for at, one_decided in zip(places, verdict.decisions, strict=False):
                 decided[at] = one_decided
-                accounts[at].count(one_decided)
+                accounts[at].count(one_decided, opened[at][1])
             if not verdict:
                 yield from self._undo(spent)
                 break
@@ -208,7 +216,7 @@ class Decisions:
     def away(self, account: Account, cost: int) -> Decision:
         """Decide and count without Redis, as the tier says."""
         decided = self._decide_away(account, cost)
-        account.count(decided)
+        account.count(decided, cost)
         return decided
 
     def _decide_away(self, account: Account, cost: int) -> Decision:

@@ -186,6 +186,8 @@ class Limiter:
                 _run(self.decisions.give_back(account))
             if account.lease is not None:
                 lending.append(account)
+            else:
+                account.lends = False
 
 
 limiter = Limiter()

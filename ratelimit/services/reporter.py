@@ -106,7 +106,7 @@ class Reporter:
         metrics.ACCOUNTS.set(len(self._decisions.accounts))
         if counts:
             self._decided_at = time.monotonic()
-        if time.monotonic() - self._decided_at > _DECIDES_SECONDS:
+        if not series.has_unsent and time.monotonic() - self._decided_at > _DECIDES_SECONDS:
             return
         try:
             series.send()

@@ -157,6 +157,18 @@ def test_all_with_one_named_twice_is_refused(small):
         limiter.check_all([("u", 1), ("u", 2)])
 
 
+def test_a_cost_is_a_whole_number(small):
+    with pytest.raises(ValueError, match="between 1 and 3"):
+        limiter.check("u", 1.5)  # type: ignore[arg-type]
+
+
+def test_the_leases_that_are_watched_stay_few():
+    RatelimitSettings(default_tier=make("busy", 100_000)).save()
+    for _ in range(20_000):
+        limiter.check("u")
+    assert len(limiter.decisions.lending) == 1
+
+
 def test_one_bad_charge_spends_none(small):
     with pytest.raises(ValueError, match="between 1 and 3"):
         limiter.check_many([("u", 1), ("v", 4)])

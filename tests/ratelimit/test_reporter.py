@@ -107,6 +107,18 @@ def test_the_record_replays_what_was_offered(small):
 
 
 @pytest.mark.usefixtures("small")
+def test_the_record_knows_what_calls_cost(small):
+    small.capacity = 100
+    small.save()
+    limiter.check("u", 3)  # by Redis
+    limiter.check_many([("u", 3), ("u", 3)])
+    limiter.check_all([("u", 3)])
+    reporter.report()
+    small.capacity = 7
+    assert what_if.preview("small", limit_of(small)).after.refused == 2
+
+
+@pytest.mark.usefixtures("small")
 def test_the_record_is_bounded_and_thins_out(monkeypatch):
     from ratelimit.services import reporter as module
 
