@@ -31,22 +31,22 @@ class Answer(msgspec.Struct, frozen=True):
 
 def answer(decided: Decision) -> Answer:
     """Return a decision as a document."""
-    limit = decided.limit
-    return Answer(
-        allowed=decided.allowed,
-        tier=limit.name,
-        policy=decided.policy,
-        limit=limit.capacity,
-        remaining=decided.remaining,
-        retry_after_seconds=round(decided.retry_after_seconds, 6),
-        reset_after_seconds=round(decided.reset_after_seconds, 6),
-        delay_seconds=decided.delay_seconds,
-        near_limit=decided.near_limit,
-        shadow=decided.shadow,
-        quota_remaining=decided.quota_remaining if decided.quota_remaining >= 0 else None,
-        slots_remaining=decided.slots_remaining if decided.slots_remaining >= 0 else None,
-        slot=decided.slot,
-        source=decided.source,
+    limit, allowed = decided.limit, decided.allowed
+    return Answer(  # by position: it is built for every call
+        allowed,
+        limit.name,
+        decided.policy,
+        limit.capacity,
+        decided.remaining,
+        0.0 if allowed else round(decided.retry_after_seconds, 6),
+        round(decided.reset_after_seconds, 6),
+        decided.delay_seconds,
+        decided.near_limit,
+        allowed and decided.violated != 0,
+        decided.quota_remaining if decided.quota_remaining >= 0 else None,
+        decided.slots_remaining if decided.slots_remaining >= 0 else None,
+        decided.slot,
+        decided.source,
     )
 
 

@@ -109,7 +109,8 @@ def question(
 ) -> tuple[tuple[bytes, ...], list[bytes | str]]:
     """Return the keys and arguments that ask about groups of limits."""
     keys: list[bytes] = []
-    arguments: list[bytes | str] = [b"s" if spend else b"p"]
+    each_alone = all(len(group) == 1 for group in groups)
+    arguments: list[bytes | str] = [(b"e" if each_alone else b"s") if spend else b"p"]
     for number, group in enumerate(groups):
         for ask in group:
             keys.append(ask.key)

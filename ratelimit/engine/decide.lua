@@ -1,7 +1,7 @@
 -- Decide groups of limits: each group is spent whole or not at all.
 --
 -- KEYS     for each limit its bucket, and with a concurrency limit its slots after it
--- ARGV[1]  "s" to spend, "p" to look only
+-- ARGV[1]  "s" to spend, "e" to spend where each limit is a group of its own, "p" to look only
 -- ARGV     then for each limit: the policy; the request (group, cost, and where there are leases:
 --          tokens wanted as a lease, tokens given back unspent, tokens of that lease, its window);
 --          with a concurrency limit also the name of the slot
@@ -11,7 +11,8 @@
 --
 -- A denial writes nothing. A limit in shadow mode is told as violated, and violates nothing.
 
-local spend = ARGV[1] == 's'
+local alone = ARGV[1] == 'e'
+local spend = ARGV[1] == 's' or alone
 local reply = {}
 local next_key, next_argument = 1, 2
 
@@ -94,7 +95,47 @@ local function decide(group)
   end
 end
 
-local group, number = {}, 0
+-- The most common case again, without tables: a bucket alone, counted by the same numbers, that has
+-- the tokens. Returns nil where it is any other.
+local function spend_plainly(key, policy, cost)
+  local capacity, refill, period, version, _, _, _, lease_us = struct.unpack('>dddddddd', policy)
+  local token = period * 1000000
+  local full = capacity * token
+  local units = full
+  local stored = redis.call('GET', key)
+  if stored then
+    if #stored ~= 48 then return nil end
+    local before, at, by_capacity, _, by_period, by_version = struct.unpack('>dddddd', stored)
+    local elapsed = now - at
+    if by_capacity ~= capacity or by_period ~= period or by_version > version
+      or before > full or elapsed < 0 then
+      return nil
+    end
+    if elapsed < (full - before) / refill then units = before + elapsed * refill end
+  end
+  units = units - cost * token
+  if units < 0 then return nil end
+  local full_after = (full - units) / refill
+  redis.call(
+    'SET', key, struct.pack('>dddddd', units, now, capacity, refill, period, version),
+    'PX', math.max(1, math.ceil(full_after / 1000)))
+  return struct.pack(
+    '>i8i8i8i8i8i8i8i8i8', 0, math.floor(units / token), 0, math.ceil(full_after), 0,
+    math.floor(now / lease_us), 0, -1, -1)
+end
+
+if alone then
+  for at = 2, #ARGV, 2 do
+    if #ARGV[at] ~= 72 or #ARGV[at + 1] ~= 16 then break end
+    local _, cost = struct.unpack('>dd', ARGV[at + 1])
+    local done = spend_plainly(KEYS[at / 2], ARGV[at], cost)
+    if not done then break end
+    reply[at / 2] = done
+    next_key, next_argument = at / 2 + 1, at + 2
+  end
+end
+
+local group, number = {}, next_argument / 2 - 1
 while ARGV[next_argument] do
   local l = read_policy(ARGV[next_argument])
   local request = ARGV[next_argument + 1]

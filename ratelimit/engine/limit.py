@@ -56,6 +56,8 @@ class Limit:
     time_zone: str = "UTC"
     concurrency: int = 0
     hold_seconds: float = 60.0
+    # With so many tokens left or fewer, a caller is warned.
+    near_limit_tokens: int = field(default=0, init=False, repr=False, compare=False)
     # Whether tokens may be held by a process: only where the bucket alone decides.
     can_lease: bool = field(default=False, init=False, repr=False, compare=False)
     # The packed policy with the time until which it holds.
@@ -75,7 +77,9 @@ class Limit:
         if self.on_change not in _ON_CHANGE:
             raise ValueError(f"on_change must be one of {', '.join(_ON_CHANGE)}")
         alone = not (self.quota or self.concurrency or self.shadow)
+        near = math.floor(self.capacity * self.near_limit_ratio)
         object.__setattr__(self, "can_lease", self.lease_ratio > 0 and alone)  # frozen
+        object.__setattr__(self, "near_limit_tokens", near)
 
     @property
     def token_units(self) -> int:
@@ -92,11 +96,6 @@ class Limit:
         return self.capacity * self.refill_period_seconds / self.refill_tokens
 
     @property
-    def near_limit_tokens(self) -> int:
-        """With so many tokens left or fewer, a caller is warned."""
-        return math.floor(self.capacity * self.near_limit_ratio)
-
-    @property
     def is_timeless(self) -> bool:
         """Whether the packed policy never changes, and no slot goes with a check."""
         return not (self.quota or self.concurrency)
@@ -105,7 +104,7 @@ class Limit:
         """Return the policy as the scripts read it."""
         if self._packed:
             policy, until = self._packed[0]
-            if time.time() < until:
+            if until == math.inf or time.time() < until:
                 return policy
         self._packed[:] = [self._pack()]
         return self._packed[0][0]
