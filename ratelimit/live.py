@@ -13,6 +13,8 @@ from optimizer.control.live import LiveSettings
 from optimizer.control.models import Revision
 from ratelimit.engine import BadArgument, Limit
 from ratelimit.models import (
+    MAX_SCOPE_LENGTH,
+    SCOPE_HINT,
     Access,
     RatelimitSettings,
     Scope,
@@ -20,6 +22,7 @@ from ratelimit.models import (
     Subject,
     SubjectPattern,
     Tier,
+    is_scope_name,
 )
 
 
@@ -102,6 +105,8 @@ class Ratelimit(msgspec.Struct, frozen=True):
         found = self.scopes.get(name)
         if found is not None:
             return found
+        if len(name) > MAX_SCOPE_LENGTH or not is_scope_name(name):
+            raise UnknownScope(f"must be up to {MAX_SCOPE_LENGTH} {SCOPE_HINT}")
         for prefix, found in self.scope_prefixes:
             if name.startswith(prefix):
                 return found

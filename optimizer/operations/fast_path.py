@@ -85,10 +85,18 @@ def _is_plain(environ: dict[str, Any], length: str) -> bool:
         and 0 < int(length) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         and "HTTP_TRANSFER_ENCODING" not in environ
         and not environ.get("QUERY_STRING")
-        and not settings.SECURE_SSL_REDIRECT
+        and _is_secure_enough(environ)
         and _host_is_allowed(environ.get("HTTP_HOST", ""))
         and not operations.current().keyed_rate_per_minute
     )
+
+
+def _is_secure_enough(environ: dict[str, Any]) -> bool:
+    """Say whether Django would not redirect to HTTPS."""
+    if not settings.SECURE_SSL_REDIRECT or environ["wsgi.url_scheme"] == "https":
+        return True
+    name, value = settings.SECURE_PROXY_SSL_HEADER or ("", "")
+    return bool(value) and environ.get(name) == value
 
 
 def _may(environ: dict[str, Any], scope: str) -> bool:

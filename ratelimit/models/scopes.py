@@ -1,5 +1,7 @@
 """Scopes: kinds of calls with buckets of their own."""
 
+import re
+
 from django.db import models
 
 from optimizer.control.fields import TextSetting
@@ -8,6 +10,7 @@ from ratelimit.models.tiers import Tier
 
 MAX_SCOPE_LENGTH = 64
 SCOPE_PATTERN = r"[a-z0-9][a-z0-9:._-]*"
+is_scope_name = re.compile(SCOPE_PATTERN).fullmatch  # else it has no place in a header or a key
 SCOPE_HINT = "lower-case letters, digits, : . _ and -, beginning with a letter or digit"
 
 

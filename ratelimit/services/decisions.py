@@ -16,8 +16,7 @@ from ratelimit.engine import BadArgument, Decision, Verdict, buckets
 from ratelimit.engine.accounts import Account
 from ratelimit.engine.buckets import Ask, Told
 from ratelimit.engine.shares import ALONE, Share, bucket_of
-from ratelimit.live import UnknownScope, ratelimit
-from ratelimit.models import MAX_SCOPE_LENGTH
+from ratelimit.live import ratelimit
 from ratelimit.services.questions import (
     DECIDE,
     GIVE,
@@ -70,8 +69,6 @@ class Decisions:
     def open(self, subject: str, scope: str) -> Account:
         """Begin to know a bucket. Raises BadArgument."""
         key = buckets.key_of(subject, scope)
-        if len(scope) > MAX_SCOPE_LENGTH:
-            raise UnknownScope(f"must have up to {MAX_SCOPE_LENGTH} characters")
         settings = ratelimit.current()
         rule = settings.rule(subject, scope)
         account = Account(

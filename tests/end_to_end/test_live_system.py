@@ -111,6 +111,7 @@ def test_a_limited_task_comes_again_when_its_token_is_there(stack, tier):
         "ratelimit",
         tier={tier["name"]: {"capacity": 1, "refill_tokens": 1, "refill_period_seconds": 1}},
     )
+    time.sleep(1)  # by then every worker obeys
     answers = f"answers:{secrets.token_hex(4)}"
     with redis_of(stack) as redis, celery_app.connection_for_write(stack_url(stack)) as connection:
         for _ in range(3):

@@ -45,6 +45,8 @@ def test_calls_without_a_valid_key_end_in_a_problem_of_its_own_type(client):
     problem = call(client)
     assert problem.json()["type"] == "outer-wall"
     assert int(problem["Retry-After"]) >= 1
+    assert problem["RateLimit-Policy"] == '"wall-internal";q=2;w=60'
+    assert problem["RateLimit"].startswith('"wall-internal";r=0;t=')
 
 
 def test_a_valid_key_passes_the_wall_unless_an_admin_sets_a_rate(client):

@@ -145,6 +145,15 @@ def test_the_outer_wall_stands_before_it_too(bearer):
     assert told == [200, 429]
 
 
+def test_behind_a_tls_proxy_it_serves_what_came_over_tls(bearer, settings):
+    settings.SECURE_SSL_REDIRECT = True
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    path, given = FastPath(nothing), {"HTTP_AUTHORIZATION": bearer}
+    assert Answer(path, CHECK, {"subject": "u"}, **given).status == 599
+    given["HTTP_X_FORWARDED_PROTO"] = "https"
+    assert Answer(path, CHECK, {"subject": "u"}, **given).status == 200
+
+
 def test_it_is_counted_in_the_same_metric(bearer):
     labels = REQUESTS.labels("POST", "internal/v1/ratelimit/check", "200")
     before = labels._value.get()

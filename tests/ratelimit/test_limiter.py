@@ -75,6 +75,15 @@ def test_a_scope_with_a_star_stands_for_all_that_begin_so(small):
     assert limiter.check("u", 1, "command:ban:user").limit.name == "bans"
 
 
+@pytest.mark.parametrize(
+    "scope", ["command:a\r\nX: y", 'command:"', "command:ü", "command:" + "x" * 64]
+)
+def test_a_scope_is_of_a_form_that_headers_take(small, scope):
+    Scope.objects.create(name="command:*")
+    with pytest.raises(UnknownScope, match="must be up to 64"):
+        limiter.check("u", 1, scope)
+
+
 def test_a_scope_that_nobody_made_is_refused_with_those_there_are(small):
     Scope.objects.create(name="play")
     with pytest.raises(UnknownScope, match="play"):
