@@ -5,12 +5,15 @@ are two cores or more, Redis has the first and the clients have the others.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+import redis
 
 from benchmarks.ratelimit_accuracy import accuracy
 from benchmarks.ratelimit_clients import Clients
@@ -31,14 +34,14 @@ def main() -> None:
         folder = Path(name)
         os.environ |= {"TUNEUP_VAR_DIR": name, "DJANGO_SETTINGS_MODULE": "config.settings.local"}
         os.environ.pop("DATABASE_URL", None)
-        redis = embedded_redis.configure(folder / "redis", embedded_redis.find_server())
-        command = [*redis.command, "--appendonly", "no"]
+        server = embedded_redis.configure(folder / "redis", embedded_redis.find_server())
+        command = [*server.command, "--appendonly", "no"]
         process = guard.spawn(command, output=subprocess.DEVNULL)
         if len(os.sched_getaffinity(0)) > 1:
             os.sched_setaffinity(process.pid, {0})
-        os.environ["REDIS_URL"] = redis.url
+        os.environ["REDIS_URL"] = server.url
         try:
-            while not embedded_redis.answers(redis.url):
+            while not embedded_redis.answers(server.url):
                 time.sleep(0.05)
             _migrate()
             rows = [*accuracy(), *speed(), *http_rows()]
@@ -126,15 +129,28 @@ def speed() -> list[Row]:
                 target = "at most 0.45 x" if name == "tuneup" else ""
                 ratio = one["cpu_us"] / reference
                 rows.append(Row(f"client CPU: {name}", one["cpu_us"], "us", ratio, target))
-            single = told["tuneup"]["rate"]
-    sixteen = best("many", ["tuneup"], 1, keys=16, prefix="many", **ALLOWED)["tuneup"]["rate"]
+    told = best("many", ["tuneup", "one by one"], 1, keys=16, prefix="many", **ALLOWED)
+    sixteen, single = told["tuneup"]["rate"], told["one by one"]["rate"]
     rows.append(Row("16 keys in one call", sixteen, "/s", sixteen / single, "at least 8 x single"))
     four = ["tuneup", *(one for one in PEERS if one != "django-ratelimit")]
     told = best("together", four, 1, prefix="four", **ALLOWED)
     rows += against_peers("four limits", told, "at least 2.5 x")
     told = best("tasks", ["tuneup", "redis.asyncio"], 1, prefix="tasks", **ALLOWED)
     rows += against_peers("16 tasks of asyncio", told, "at least 5 x")
-    return rows
+    return [*rows, *while_away()]
+
+
+def while_away() -> list[Row]:
+    """Return the row of decisions while Redis hangs, each of which the breaker answers."""
+    pid = redis.Redis.from_url(os.environ["REDIS_URL"]).info("server")["process_id"]
+    with Clients("away", ["tuneup"], 1) as clients:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            (told,) = clients.run("tuneup", 5.0)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    title = f"breaker open: slowest of {told['calls']} decisions"
+    return [Row(title, told["slowest"] * 1000, "ms", None, "at most 1 ms")]
 
 
 if __name__ == "__main__":

@@ -97,17 +97,48 @@ def counted(job: dict[str, Any]) -> Loop:
 
 
 def many(job: dict[str, Any]) -> Loop:
-    """Sixteen keys in one call."""
+    """Sixteen keys in one call, or one after the other."""
     from ratelimit import limiter
 
-    charges = [(f"{job['prefix']} {job['contender']} {number}", 1) for number in range(job["keys"])]
+    names = [f"{job['prefix']} {job['contender']} {number}" for number in range(job["keys"])]
+    charges = [(name, 1) for name in names]
+
+    def one_by_one() -> None:
+        for name in names:
+            limiter.check(name)
+
+    def in_one_call() -> None:
+        limiter.check_many(charges)
+
+    once = one_by_one if job["contender"] == "one by one" else in_one_call
 
     def loop(seconds: float, key: str) -> dict[str, Any]:
         calls, started = 0, time.monotonic()
         while time.monotonic() < started + seconds:
-            limiter.check_many(charges)
+            once()
             calls += 1
         return {"rate": calls * len(charges) / (time.monotonic() - started)}
+
+    return loop
+
+
+def away(job: dict[str, Any]) -> Loop:
+    """Decide on keys without leases while Redis does not answer."""
+    from optimizer.control.redis import breaker
+    from ratelimit import limiter
+
+    def loop(seconds: float, key: str) -> dict[str, Any]:
+        slowest = 0.0
+        calls, started = 0, time.monotonic()
+        while time.monotonic() < started + seconds:
+            before = time.monotonic()
+            open_before = breaker.state == "open"
+            limiter.check(f"away {calls % 1000}")
+            took = time.monotonic() - before
+            if open_before:
+                slowest = max(slowest, took)
+                calls += 1
+        return {"calls": calls, "slowest": slowest}
 
     return loop
 
@@ -191,6 +222,7 @@ JOBS: dict[str, Callable[[dict[str, Any]], Loop]] = {
     "timed": timed,
     "counted": counted,
     "many": many,
+    "away": away,
     "together": together,
     "tasks": tasks,
 }

@@ -9,7 +9,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from optimizer.control import metrics, redis_urls
-from optimizer.control.wire import AsyncWire, Part, Wire
+from optimizer.control.wire import AsyncWire, Part, Receiver, Wire
 
 R = TypeVar("R")
 
@@ -166,19 +166,47 @@ def execute(*parts: Part) -> Any:
 
 def send(command: bytes) -> Any:
     """Send a command that `wire.pack` made, the short way alone; raises as `call` does."""
+    wire, _ = _wires or _new_wires()
+    if wire is None:
+        raise TypeError("a packed command needs the short way")
     with guard:
-        wire, _ = _wires or _new_wires()
-        if wire is None:
-            raise TypeError("a packed command needs the short way")
         return wire.send(command)
 
 
-def asend(command: bytes) -> Awaitable[Any]:
-    """Send a packed command from asyncio; to be awaited within `guard`."""
+def post(command: bytes, receiver: Receiver) -> None:
+    """Send a packed command from asyncio; the receiver is told the reply, or what `call` raises."""
     _, wire = _wires or _new_wires()
     if wire is None:
         raise TypeError("a packed command needs the short way")
-    return wire.send(command)
+    try:
+        guard.__enter__()
+    except RedisAway as error:
+        receiver.set_exception(error)
+    else:
+        wire.post(command, _Guarded(receiver))
+
+
+class _Guarded:
+    """A receiver behind the breaker."""
+
+    __slots__ = ("_receiver",)
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+
+    def done(self) -> bool:
+        return self._receiver.done()
+
+    def set_result(self, reply: Any) -> None:
+        breaker.succeeded()
+        self._receiver.set_result(reply)
+
+    def set_exception(self, error: BaseException) -> None:
+        try:
+            guard.__exit__(type(error), error, None)
+        except RedisAway as away:
+            error = away
+        self._receiver.set_exception(error)
 
 
 def has_wire() -> bool:

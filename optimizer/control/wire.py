@@ -6,15 +6,14 @@ Sentinel and Cluster.
 """
 
 import asyncio
-import os
 import select
 import socket
 import struct
 import threading
-import time
 from collections import deque
 from collections.abc import Awaitable
-from typing import Any
+from time import monotonic
+from typing import Any, Protocol
 
 import hiredis
 import redis
@@ -75,7 +74,7 @@ class _Connection:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         self.reader = new_reader()
-        self.used_at = time.monotonic()
+        self.used_at = monotonic()
 
     def close(self) -> None:
         self._opened.disconnect()
@@ -88,12 +87,14 @@ class _Connection:
 
 
 class Wire:
-    """Blocking calls; each thread has a connection of its own, so nothing is locked."""
+    """Blocking calls; each thread has a connection of its own, so nothing is locked.
+
+    Not to be used on after a fork: the sockets are the parent's.
+    """
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
         self._url, self._timeout_seconds = url, timeout_seconds
         self._mine = threading.local()
-        self._pid = os.getpid()
 
     def execute(self, parts: tuple[Part, ...]) -> Any:
         """Send one command and return its reply.
@@ -104,32 +105,12 @@ class Wire:
 
     def send(self, command: bytes) -> Any:
         """Send a command that was packed before; else as `execute`."""
-        if self._pid != os.getpid():  # after a fork the sockets are the parent's
-            self._mine, self._pid = threading.local(), os.getpid()
-        connection = self._connection()
-        try:
-            reply = self._exchange(connection, command)
-        except BaseException:  # a reply may still come: this connection is of no use any more
-            self._mine.connection = None
-            connection.close()
-            raise
-        if isinstance(reply, Exception):
-            raise reply
-        return reply
-
-    def _connection(self) -> _Connection:
-        connection: _Connection | None = getattr(self._mine, "connection", None)
-        now = time.monotonic()
-        if connection is not None:
-            if now - connection.used_at < _IDLE_SECONDS or not connection.is_stale():
-                connection.used_at = now
-                return connection
-            self._mine.connection = None  # the next line may raise
-            connection.close()
-        self._mine.connection = connection = _Connection(self._url, self._timeout_seconds)
-        return connection
-
-    def _exchange(self, connection: _Connection, command: bytes) -> Any:
+        mine = self._mine
+        connection: _Connection | None = getattr(mine, "connection", None)
+        now = monotonic()
+        if connection is None or now - connection.used_at >= _IDLE_SECONDS:
+            connection = self._look_at(connection)
+        connection.used_at = now
         reader, sock = connection.reader, connection.sock
         try:
             sock.sendall(command)
@@ -140,11 +121,39 @@ class Wire:
                 reader.feed(data)
                 reply = reader.gets()
                 if reply is not False:
-                    return reply
-                if time.monotonic() - connection.used_at > 2 * self._timeout_seconds:
+                    break
+                if monotonic() - now > 2 * self._timeout_seconds:
                     raise redis.TimeoutError("Redis answers too slowly")
-        except BlockingIOError as error:
-            raise redis.TimeoutError("Redis did not answer in time") from error
+        except BaseException as error:
+            # A reply may still come: this connection is of no use any more.
+            mine.connection = None
+            connection.close()
+            if isinstance(error, BlockingIOError):
+                raise redis.TimeoutError("Redis did not answer in time") from error
+            raise
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def _look_at(self, connection: _Connection | None) -> _Connection:
+        """Return the idle connection if nothing came over it meanwhile, else a new one."""
+        if connection is not None:
+            if not connection.is_stale():
+                return connection
+            self._mine.connection = None  # the next line may raise
+            connection.close()
+        self._mine.connection = connection = _Connection(self._url, self._timeout_seconds)
+        return connection
+
+
+class Receiver(Protocol):
+    """Who is told a reply: a future, or what looks like one."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, result: Any, /) -> None: ...
+
+    def set_exception(self, exception: BaseException, /) -> None: ...
 
 
 class AsyncWire:
@@ -169,6 +178,24 @@ class AsyncWire:
         if connection is not None and not connection.closed:
             return connection.send(command)
         return self._open_and_send(command)
+
+    def post(self, command: bytes, receiver: Receiver) -> None:
+        """Send a packed command now; the receiver is told the reply or the error.
+
+        What other tasks of this turn have sent goes first.
+        """
+        connection = self._ready.get(asyncio.get_running_loop())
+        if connection is not None and not connection.closed:
+            connection.post(command, receiver)
+            return
+
+        def told(opening: asyncio.Task[Any]) -> None:
+            if (error := opening.exception()) is not None:
+                receiver.set_exception(error)
+            else:
+                receiver.set_result(opening.result())
+
+        asyncio.ensure_future(self._open_and_send(command)).add_done_callback(told)
 
     async def _open_and_send(self, command: bytes) -> Any:
         connection = await self._open()
@@ -220,7 +247,7 @@ class _Multiplexed(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop, timeout_seconds: float) -> None:
         self._loop, self._timeout_seconds = loop, timeout_seconds
         self._reader = new_reader()
-        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._waiting: deque[tuple[Receiver, float]] = deque()
         self._unsent: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._transport: Any = None
@@ -232,17 +259,25 @@ class _Multiplexed(asyncio.Protocol):
         if self.closed:
             future.set_exception(redis.ConnectionError("Redis closed the connection"))
             return future
-        self._waiting.append((future, self._loop.time()))
         if not self._unsent:
             self._loop.call_soon(self._flush)
-        self._unsent.append(command)
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._timeout_seconds, self._look)
+        self._queue(command, future)
         return future
 
+    def post(self, command: bytes, receiver: Receiver) -> None:
+        self._queue(command, receiver)
+        self._flush()
+
+    def _queue(self, command: bytes, receiver: Receiver) -> None:
+        self._unsent.append(command)
+        self._waiting.append((receiver, self._loop.time()))
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._timeout_seconds, self._look)
+
     def _flush(self) -> None:
-        self._transport.write(b"".join(self._unsent))
-        self._unsent.clear()
+        if self._unsent:
+            self._transport.write(b"".join(self._unsent))
+            self._unsent.clear()
 
     def _look(self) -> None:
         """Give the connection up when the oldest command has waited too long."""
@@ -262,13 +297,13 @@ class _Multiplexed(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not False:
-            future, _ = self._waiting.popleft()
-            if future.done():  # its task was cancelled
+            receiver, _ = self._waiting.popleft()
+            if receiver.done():  # its task was cancelled
                 continue
             if isinstance(reply, Exception):
-                future.set_exception(reply)
+                receiver.set_exception(reply)
             else:
-                future.set_result(reply)
+                receiver.set_result(reply)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._fail(redis.ConnectionError("Redis closed the connection"))
@@ -278,6 +313,6 @@ class _Multiplexed(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         while self._waiting:
-            future, _ = self._waiting.popleft()
-            if not future.done():
-                future.set_exception(error)
+            receiver, _ = self._waiting.popleft()
+            if not receiver.done():
+                receiver.set_exception(error)

@@ -13,7 +13,6 @@ import struct
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +30,7 @@ _STATE = (_HERE / "state.lua").read_text(encoding="utf-8")
 DECIDE = _STATE + (_HERE / "decide.lua").read_text(encoding="utf-8")
 GIVE = _STATE + (_HERE / "give.lua").read_text(encoding="utf-8")
 
+_REQUEST = struct.Struct(">8d")
 _NUMBERS = struct.Struct(">9q")  # in the reply, for each limit
 
 
@@ -56,6 +56,11 @@ class Ask:
     slot: str = ""
     wanted: int = 0
     lent: Lent = _NOTHING_LENT
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing but tokens is asked for."""
+        return not (self.wanted or self.lent.tokens or self.limit.concurrency)
 
 
 class Told(NamedTuple):
@@ -97,38 +102,62 @@ def check_cost(limit: Limit, cost: int) -> None:
         raise BadArgument("cost", allowed)
 
 
-@lru_cache(maxsize=4096)
-def _request(group: int, cost: int, wanted: int) -> bytes:
-    if wanted:
-        return struct.pack(">6d", group, cost, wanted, 0, 0, 0)
-    return struct.pack(">2d", group, cost)
-
-
 def question(
     groups: Sequence[Sequence[Ask]], *, spend: bool
 ) -> tuple[tuple[bytes, ...], list[bytes | str]]:
     """Return the keys and arguments that ask about groups of limits."""
+    if spend and all(len(group) == 1 and group[0].is_plain for group in groups):
+        return plain_question([ask for (ask,) in groups])
     keys: list[bytes] = []
-    each_alone = all(len(group) == 1 for group in groups)
-    arguments: list[bytes | str] = [(b"e" if each_alone else b"s") if spend else b"p"]
-    for number, group in enumerate(groups):
+    requests: list[bytes] = []
+    arguments: list[bytes | str] = [b"s" if spend else b"p", b""]
+    places: dict[bytes, int] = {}  # of policies among the arguments
+    for number, group in enumerate(groups, 1):
         for ask in group:
             keys.append(ask.key)
-            arguments.append(ask.limit.packed())
-            if ask.lent.tokens:
-                request = struct.pack(">6d", number, ask.cost, ask.wanted, *ask.lent)
-            else:
-                request = _request(number, ask.cost, ask.wanted)
-            arguments.append(request)
+            place = _place(ask.limit, places, arguments)
+            slot = 0
             if ask.limit.concurrency:
                 keys.append(slots_key(ask.key))
                 arguments.append(ask.slot)
+                slot = len(arguments)
+            requests.append(_REQUEST.pack(place, ask.cost, number, ask.wanted, *ask.lent, slot))
+    arguments[1] = b"".join(requests)
     return tuple(keys), arguments
+
+
+def plain_question(asks: Sequence[Ask]) -> tuple[tuple[bytes, ...], list[bytes | str]]:
+    """Return the same for limits that are each alone and plain."""
+    arguments: list[bytes | str] = [b"e", b""]
+    places: dict[bytes, int] = {}
+    requests: list[bytes] = []
+    limit, cost, request = None, 0, b""
+    for ask in asks:
+        if ask.limit is not limit or ask.cost != cost:
+            limit, cost = ask.limit, ask.cost
+            request = struct.pack(">2d", _place(limit, places, arguments), cost)
+        requests.append(request)
+    arguments[1] = b"".join(requests)
+    return tuple([ask.key for ask in asks]), arguments
+
+
+def _place(limit: Limit, places: dict[bytes, int], arguments: list[bytes | str]) -> int:
+    """Return which argument the policy is, counted from 1 as Lua does; each is sent once."""
+    policy = limit.packed()
+    place = places.get(policy)
+    if place is None:
+        arguments.append(policy)
+        place = places[policy] = len(arguments)
+    return place
 
 
 def told(reply: bytes) -> Told:
     """Return what the one limit was told."""
     return Told._make(_NUMBERS.unpack(reply))
+
+
+# The numbers of the only limit, as they came.
+one_told = _NUMBERS.unpack
 
 
 def numbers(reply: bytes) -> Iterator[tuple[int, ...]]:

@@ -1,10 +1,12 @@
 -- Decide groups of limits: each group is spent whole or not at all.
 --
 -- KEYS     for each limit its bucket, and with a concurrency limit its slots after it
--- ARGV[1]  "s" to spend, "e" to spend where each limit is a group of its own, "p" to look only
--- ARGV     then for each limit: the policy; the request (group, cost, and where there are leases:
---          tokens wanted as a lease, tokens given back unspent, tokens of that lease, its window);
---          with a concurrency limit also the name of the slot
+-- ARGV[1]  "s" to spend, "e" to spend where each limit is alone and asks for tokens only, "p" to
+--          look only
+-- ARGV[2]  for each limit, packed: which ARGV its policy is and the cost; unless with "e" also
+--          its group, tokens wanted as a lease, tokens given back unspent, tokens of that lease, its
+--          window, and which ARGV names its slot (0: none)
+-- ARGV     then the policies, each once, and the slots
 -- Reply    nine packed numbers for each limit: what is violated (1 bucket, 2 quota, 4 concurrency), tokens
 --          left, wait, time to full (microseconds), tokens leased to the caller, the window of the
 --          lease, tokens leased to anybody, quota left (-1: none), slots left (-1: none)
@@ -13,8 +15,8 @@
 
 local alone = ARGV[1] == 'e'
 local spend = ARGV[1] == 's' or alone
+local requests = ARGV[2]
 local reply = {}
-local next_key, next_argument = 1, 2
 
 local function slots_taken(l)
   local taken = redis.call('ZCOUNT', l.slots, string.format('(%.0f', now), '+inf')
@@ -97,15 +99,15 @@ end
 
 -- The most common case again, without tables: a bucket alone, counted by the same numbers, that has
 -- the tokens. Returns nil where it is any other.
-local function spend_plainly(key, policy, cost)
-  local capacity, refill, period, version, _, _, _, lease_us = struct.unpack('>dddddddd', policy)
-  local token = period * 1000000
-  local full = capacity * token
+local call, pack, unpack = redis.call, struct.pack, struct.unpack
+local ceil, floor, max = math.ceil, math.floor, math.max
+local capacity, refill, period, version, lease_us, token, full, window
+local function spend_plainly(key, cost)
   local units = full
-  local stored = redis.call('GET', key)
+  local stored = call('GET', key)
   if stored then
     if #stored ~= 48 then return nil end
-    local before, at, by_capacity, _, by_period, by_version = struct.unpack('>dddddd', stored)
+    local before, at, by_capacity, _, by_period, by_version = unpack('>dddddd', stored)
     local elapsed = now - at
     if by_capacity ~= capacity or by_period ~= period or by_version > version
       or before > full or elapsed < 0 then
@@ -116,48 +118,58 @@ local function spend_plainly(key, policy, cost)
   units = units - cost * token
   if units < 0 then return nil end
   local full_after = (full - units) / refill
-  redis.call(
-    'SET', key, struct.pack('>dddddd', units, now, capacity, refill, period, version),
-    'PX', math.max(1, math.ceil(full_after / 1000)))
-  return struct.pack(
-    '>i8i8i8i8i8i8i8i8i8', 0, math.floor(units / token), 0, math.ceil(full_after), 0,
-    math.floor(now / lease_us), 0, -1, -1)
+  call(
+    'SET', key, pack('>dddddd', units, now, capacity, refill, period, version),
+    'PX', max(1, ceil(full_after / 1000)))
+  return pack(
+    '>i8i8i8i8i8i8i8i8i8', 0, floor(units / token), 0, ceil(full_after), 0, window, 0,
+    -1, -1)
 end
 
 if alone then
-  for at = 2, #ARGV, 2 do
-    if #ARGV[at] ~= 72 or #ARGV[at + 1] ~= 16 then break end
-    local _, cost = struct.unpack('>dd', ARGV[at + 1])
-    local done = spend_plainly(KEYS[at / 2], ARGV[at], cost)
-    if not done then break end
-    reply[at / 2] = done
-    next_key, next_argument = at / 2 + 1, at + 2
+  local before
+  for at = 1, #requests / 16 do
+    local which, cost = unpack('>dd', requests, at * 16 - 15)
+    local policy = ARGV[which]
+    if policy ~= before then
+      local _
+      capacity, refill, period, version, _, _, _, lease_us = unpack('>dddddddd', policy)
+      token = period * 1000000
+      full = capacity * token
+      window = floor(now / lease_us)
+      before = policy
+    end
+    local done = #policy == 72 and spend_plainly(KEYS[at], cost)
+    if done then
+      reply[#reply + 1] = done
+    else
+      local l = read_policy(policy)
+      read_state(l, KEYS[at])
+      l.cost, l.wanted, l.granted = cost, 0, 0
+      decide({ l })
+    end
   end
+  return table.concat(reply)
 end
 
-local group, number = {}, next_argument / 2 - 1
-while ARGV[next_argument] do
-  local l = read_policy(ARGV[next_argument])
-  local request = ARGV[next_argument + 1]
-  local of, cost = struct.unpack('>dd', request)
-  local wanted, unspent, lent, window = 0, 0, 0, 0
-  if #request > 16 then
-    wanted, unspent, lent, window = struct.unpack('>dddd', request, 17)
-  end
-  next_argument = next_argument + 2
+local group, number, next_key = {}, 0, 1
+for at = 1, #requests, 64 do
+  local which, cost, of, wanted, unspent, lent, lent_window, slot =
+    struct.unpack('>dddddddd', requests, at)
+  local l = read_policy(ARGV[which])
   if of ~= number then
     decide(group)
     group, number = {}, of
   end
   read_state(l, KEYS[next_key])
   next_key = next_key + 1
-  if l.concurrency and l.concurrency > 0 then
-    l.slots, l.slot = KEYS[next_key], ARGV[next_argument]
-    next_key, next_argument = next_key + 1, next_argument + 1
+  if slot > 0 then
+    l.slots, l.slot = KEYS[next_key], ARGV[slot]
+    next_key = next_key + 1
   end
   l.cost, l.wanted, l.granted = cost, wanted, 0
   l.gave_back = lent > 0
-  if l.gave_back then take_back(l, unspent, lent, window) end
+  if l.gave_back then take_back(l, unspent, lent, lent_window) end
   group[#group + 1] = l
 end
 decide(group)

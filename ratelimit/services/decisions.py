@@ -22,10 +22,10 @@ from ratelimit.services.questions import (
     GIVE,
     RELEASE,
     Question,
-    ask_of,
     by_slot,
     fixed,
     plain_answer,
+    plain_ask,
     slot_of,
 )
 
@@ -120,37 +120,49 @@ class Decisions:
     def check_many(
         self, charges: Iterable[Sequence[Any]]
     ) -> Generator[Question, Any, list[Decision]]:
-        opened = self._opened(charges)
-        decided: list[Decision | None] = []
-        for account, cost in opened:  # all of them first: a bad one must not cost the others
-            buckets.check_cost(account.limit, cost)
-        for account, cost in opened:
-            decided.append(account.decide(cost))
+        opened = self._opened(charges)  # all of them first: a bad one must not cost the others
+        decided = [account.decide(cost) for account, cost in opened]
         missing = [at for at, one in enumerate(decided) if one is None]
         for places in by_slot(missing, [account for account, _ in opened]):
             now = time.monotonic()
-            groups = [(ask_of(*opened[at], now),) for at in places]
-            keys, arguments = buckets.question(groups, spend=True)
+            asks, plain = [], True
+            for at in places:
+                account, cost = opened[at]
+                if account.is_plain(cost, now) and account.limit.is_timeless:
+                    asks.append(plain_ask(account))
+                else:
+                    asks.append(account.ask(cost, now, slot_of(account)))
+                    plain = False
+            if plain:
+                keys, arguments = buckets.plain_question(asks)
+            else:
+                keys, arguments = buckets.question([(ask,) for ask in asks], spend=True)
             try:
                 reply = yield DECIDE, keys, arguments
             except RedisAway:
                 for at in places:
                     decided[at] = self.away(*opened[at])
                 continue
-            for at, (ask,), told in zip(places, groups, buckets.numbers(reply), strict=True):
+            for at, ask, told in zip(places, asks, buckets.numbers(reply), strict=True):
                 account = opened[at][0]
-                # Violated, to wait, leased, held, or of another cost.
-                if told[0] or told[2] or told[4] or ask.slot or ask.cost != 1:
-                    decided[at] = self._heard(account, ask, Told._make(told), now)
-                else:
+                # The one that goes with every plain question; else it may be leased or held.
+                if ask is account.same:
                     decided[at] = plain_answer(account, told, now)
+                else:
+                    decided[at] = self._heard(account, ask, Told._make(told), now)
         return [one for one in decided if one is not None]
 
     def _opened(self, charges: Iterable[Sequence[Any]]) -> list[tuple[Account, int]]:
+        settings, accounts = ratelimit.current(), self.accounts
         opened = []
         for charge in charges:
             subject, cost, scope = charge if len(charge) == 3 else Charge(*charge)
-            opened.append((self.account(subject, scope), cost))
+            account = accounts.get((subject, scope))
+            if account is None or account.settings is not settings:
+                account = self.open(subject, scope)
+            if cost != 1:  # which any bucket holds
+                buckets.check_cost(account.limit, cost)
+            opened.append((account, cost))
             if len(opened) > MAX_CHARGES:
                 raise BadArgument("charges", f"must be up to {MAX_CHARGES} in one call")
         return opened
@@ -163,7 +175,6 @@ class Decisions:
             raise BadArgument("charges", "must not name a subject twice in one scope")
         decided: list[Decision | None] = []
         for account, cost in opened:
-            buckets.check_cost(account.limit, cost)
             decided.append(account.standing(cost))
         refused = [one for one in decided if one is not None and not one.allowed]
         if refused:

@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError
 
-from optimizer.control.redis import RedisAway, asend, guard, send
+from optimizer.control.redis import RedisAway, send
 from ratelimit.engine import Decision, Verdict
-from ratelimit.engine.buckets import told
+from ratelimit.engine.buckets import one_told
 from ratelimit.live import ratelimit
 from ratelimit.services.decisions import Decisions
 from ratelimit.services.questions import Question, plain_answer, plain_question
+from ratelimit.services.turns import Turns
 
 T = TypeVar("T")
 Steps = Generator[Question, Any, T]
@@ -65,6 +66,7 @@ class Limiter:
     def __init__(self) -> None:
         self.decisions = Decisions()
         self._accounts = self.decisions.accounts
+        self._turns = Turns()
 
     def check(self, subject: str, cost: int = 1, scope: str = "") -> Decision:
         """Spend `cost` tokens of the subject's bucket if they are there."""
@@ -83,7 +85,7 @@ class Limiter:
             return self.decisions.away(account, cost)
         except NoScriptError:  # Redis was restarted: the long way loads the script again
             return _run(self.decisions.check(account, cost))
-        return plain_answer(account, told(reply), now)
+        return plain_answer(account, one_told(reply), now)
 
     async def acheck(self, subject: str, cost: int = 1, scope: str = "") -> Decision:
         """Spend from asyncio; see `check`."""
@@ -94,16 +96,15 @@ class Limiter:
         if decided is not None:
             return decided
         now = monotonic()
-        if not account.is_plain(cost, now) or (question := plain_question(account)) is None:
+        if not account.is_plain(cost, now) or plain_question(account) is None:
             return await _arun(self.decisions.check(account, cost))
         try:
-            with guard:
-                reply = await asend(question)
+            answer = await self._turns.ask(account)
         except RedisAway:
             return self.decisions.away(account, cost)
         except NoScriptError:
             return await _arun(self.decisions.check(account, cost))
-        return plain_answer(account, told(reply), now)
+        return plain_answer(account, answer, now)
 
     def check_many(self, charges: Charges) -> list[Decision]:
         """Decide up to 1000 charges, each for itself, in one trip to Redis at most."""
@@ -177,6 +178,11 @@ class Limiter:
                 with suppress(RedisAway):  # the slot expires by itself
                     self.release(subject, decided.slot, scope)
 
+    def forget(self) -> None:
+        """Drop all that this process knows by itself, as after a fork."""
+        self.decisions.forget()
+        self._turns.forget()
+
     def give_back_leases(self) -> None:
         """Give back what this process holds of leases that have ended."""
         lending = self.decisions.lending
@@ -191,4 +197,4 @@ class Limiter:
 
 
 limiter = Limiter()
-os.register_at_fork(after_in_child=limiter.decisions.forget)
+os.register_at_fork(after_in_child=limiter.forget)

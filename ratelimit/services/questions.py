@@ -24,10 +24,16 @@ def plain_question(account: Account) -> bytes | None:
     if account.plain is None:
         if not account.limit.is_timeless or not has_wire():
             return None
-        ask = Ask(account.key, account.limit, 1, account.policy)
-        keys, arguments = buckets.question(((ask,),), spend=True)
+        keys, arguments = buckets.plain_question((plain_ask(account),))
         account.plain = DECIDE.packed(keys, *arguments)
     return account.plain
+
+
+def plain_ask(account: Account) -> Ask:
+    """Return what asks for one token; the same object again."""
+    if account.same is None:
+        account.same = Ask(account.key, account.limit, 1, account.policy)
+    return account.same
 
 
 def plain_answer(account: Account, told: tuple[int, ...], sent_at: float) -> Decision:
@@ -35,7 +41,7 @@ def plain_answer(account: Account, told: tuple[int, ...], sent_at: float) -> Dec
     violated, remaining, wait, full, _, _, leased, quota, slots = told
     limit = account.limit
     if violated or wait:
-        ask = Ask(account.key, limit, 1, account.policy)
+        ask = plain_ask(account)
         decided = account.hear(ask, Told._make(told), sent_at, account.settings.deny_cache_seconds)
         account.count(decided)
         return decided
@@ -45,15 +51,6 @@ def plain_answer(account: Account, told: tuple[int, ...], sent_at: float) -> Dec
     return Decision(
         True, limit, remaining, 0.0, reset_at, "redis", policy, 0, 0.0, leased, quota, slots
     )
-
-
-def ask_of(account: Account, cost: int, now: float) -> Ask:
-    """Return what to ask of Redis; the same object again where it is always the same."""
-    if not account.is_plain(cost, now) or not account.limit.is_timeless:
-        return account.ask(cost, now, slot_of(account))
-    if account.same is None:
-        account.same = Ask(account.key, account.limit, 1, account.policy)
-    return account.same
 
 
 def slot_of(account: Account) -> str:
