@@ -2,8 +2,8 @@
 
 The bound of t seconds is C + r*t. The overdraft is the worst debt of an exact bucket, full at the
 first call, that spends one token at the time each admitted call was answered. Where the limit is
-cut, it is from the moment on at which the first process obeys; how long after the save that is, is
-a row of its own.
+cut, it is from the moment on at which the first process has decided by the new one; how long after
+the save that is, is a row of its own.
 """
 
 import time
@@ -34,7 +34,7 @@ SCENARIOS = (
     Scenario("tiny", 20, 200, 3),
     Scenario("slow", 3, 1.5, 4),
     Scenario("clocks off by 0.5 s", 100, 100, 3, clocks_off=0.5),
-    Scenario("cut while running", 100, 50, 4, cut=(20, 10)),
+    Scenario("cut while running", 100, 100, 8, cut=(50, 50)),
 )
 
 

@@ -58,11 +58,12 @@ def timed(job: dict[str, Any]) -> Loop:
         settings = ratelimit.current()
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            if obeyed_at is None and ratelimit.current() is not settings:
-                obeyed_at = time.monotonic()
+            changed = ratelimit.current() is not settings
             before = time.monotonic_ns()
             if decide(key):
                 admitted.append((before, time.monotonic_ns()))
+            if obeyed_at is None and changed:  # the bucket has heard of the change by now
+                obeyed_at = time.monotonic()
             calls += 1
         return {"admitted": admitted, "calls": calls, "obeyed_at": obeyed_at}
 
@@ -123,22 +124,21 @@ def many(job: dict[str, Any]) -> Loop:
 
 
 def away(job: dict[str, Any]) -> Loop:
-    """Decide on keys without leases while Redis does not answer."""
+    """Decide while Redis does not answer; keep what each call took once the breaker was open."""
     from optimizer.control.redis import breaker
     from ratelimit import limiter
 
     def loop(seconds: float, key: str) -> dict[str, Any]:
-        slowest = 0.0
-        calls, started = 0, time.monotonic()
+        took: list[float] = []
+        started = time.monotonic()
         while time.monotonic() < started + seconds:
-            before = time.monotonic()
-            open_before = breaker.state == "open"
-            limiter.check(f"away {calls % 1000}")
-            took = time.monotonic() - before
-            if open_before:
-                slowest = max(slowest, took)
-                calls += 1
-        return {"calls": calls, "slowest": slowest}
+            was_open, before = breaker.is_open, time.monotonic()
+            limiter.check(f"away {len(took) % 1000}")
+            if was_open:
+                took.append(time.monotonic() - before)
+        took.sort()
+        usual = took[int(len(took) * 0.9999)]
+        return {"calls": len(took), "usual": usual, "slowest": took[-1]}
 
     return loop
 

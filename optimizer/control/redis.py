@@ -1,15 +1,15 @@
 """Redis for every component: one client with a time budget, behind one circuit breaker a process.
 
-Nothing here blocks longer than `REDIS_TIMEOUT_SECONDS`; once the breaker is open a call is refused
-at once, and a single probe finds out when Redis is back.
+Nothing here blocks longer than `REDIS_TIMEOUT_SECONDS`; once the breaker is open each call is
+refused at once, while a thread of the process probes until Redis is back.
 """
 
 import asyncio
 import os
-import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from optimizer.control import metrics, redis_urls
+from optimizer.control.breaker import CircuitBreaker
 from optimizer.control.wire import AsyncWire, Part, Receiver, Wire
 
 R = TypeVar("R")
@@ -29,74 +30,37 @@ class RedisAway(Exception):
     """Redis did not answer within its time budget, or the breaker is open."""
 
 
-class CircuitBreaker:
-    """Refuse calls after `failures` failures in a row; then let one probe each `open_seconds`.
-
-    Source: M. Nygard, Release It!, "Circuit Breaker". States: "closed", "open", "half-open".
-    """
-
-    def __init__(
-        self,
-        *,
-        failures: int = 2,
-        open_seconds: float = 0.5,
-        clock: Callable[[], float] = time.monotonic,
-        jitter: Callable[[], float] = random.random,
-    ) -> None:
-        self.failures, self.open_seconds = failures, open_seconds
-        self._clock, self._jitter = clock, jitter
-        self.reset()
-
-    def reset(self) -> None:
-        """Close the breaker and forget what was counted."""
-        self._lock = threading.Lock()
-        self._count = 0
-        self._probe_at = 0.0
-        self._open = False
-
-    @property
-    def state(self) -> str:
-        if not self._open:
-            return "closed"
-        return "half-open" if self._clock() >= self._probe_at else "open"
-
-    def allow(self) -> bool:
-        """Say whether a call may go out now; of several callers after the pause only one may."""
-        if not self._open:
-            return True
-        now = self._clock()
-        if now < self._probe_at:
-            return False
-        with self._lock:
-            if now < self._probe_at:
-                return False
-            self._probe_at = now + self._pause()
-            return True
-
-    def succeeded(self) -> None:
-        """Note a call that was answered."""
-        if self._count or self._open:
-            with self._lock:
-                self._count, self._open = 0, False
-            metrics.BREAKER_OPEN.set(0)
-
-    def failed(self) -> None:
-        """Note a call that was not."""
-        with self._lock:
-            self._count += 1
-            if self._open or self._count >= self.failures:
-                if not self._open:
-                    metrics.BREAKER_OPENED.inc()
-                    metrics.BREAKER_OPEN.set(1)
-                self._open = True
-                self._probe_at = self._clock() + self._pause()
-
-    def _pause(self) -> float:
-        # Jitter keeps many processes from probing a returning Redis in step.
-        return self.open_seconds * (0.75 + 0.5 * self._jitter())
+def _probe() -> None:
+    """Find out when Redis is back: no caller pays the time budget for it."""
+    mine = breaker
+    while mine.state != "closed":
+        time.sleep(max(0.01, mine.probe_after_seconds))
+        if not mine.allow():
+            continue
+        try:
+            probing = new_client()
+            probing.ping()
+            probing.close()
+        except _AWAY:
+            mine.failed()
+        except redis.RedisError:  # an answer too
+            mine.succeeded()
+        else:
+            mine.succeeded()
 
 
-breaker = CircuitBreaker()
+def _opened() -> None:
+    metrics.BREAKER_OPENED.inc()
+    metrics.BREAKER_OPEN.set(1)
+    with suppress(RuntimeError):  # the interpreter ends
+        threading.Thread(target=_probe, name="tuneup-redis-probe", daemon=True).start()
+
+
+def _closed() -> None:
+    metrics.BREAKER_OPEN.set(0)
+
+
+breaker = CircuitBreaker(on_open=_opened, on_close=_closed)
 _client: redis.Redis | None = None
 _wires: tuple[Wire | None, AsyncWire | None] | None = None
 
@@ -228,7 +192,7 @@ class Guard:
     """Ask the breaker before a call, and tell it what came of it."""
 
     def __enter__(self) -> None:
-        if not breaker.allow():
+        if breaker.is_open:
             raise RedisAway("The circuit breaker is open.")
 
     def __exit__(

@@ -7,11 +7,12 @@
 --          its group, tokens wanted as a lease, tokens given back unspent, tokens of that lease, its
 --          window, and which ARGV names its slot (0: none)
 -- ARGV     then the policies, each once, and the slots
--- Reply    nine packed numbers for each limit: what is violated (1 bucket, 2 quota, 4 concurrency), tokens
---          left, wait, time to full (microseconds), tokens leased to the caller, the window of the
---          lease, tokens leased to anybody, quota left (-1: none), slots left (-1: none)
+-- Reply    nine packed numbers for each limit: what is violated (1 bucket, 2 quota, 4 concurrency),
+--          tokens left, wait, time to full (microseconds), tokens leased to the caller, the window
+--          of the lease, tokens leased to anybody, quota left and slots left (-1: none)
 --
--- A denial writes nothing. A limit in shadow mode is told as violated, and violates nothing.
+-- A denial writes nothing but numbers that have changed. A limit in shadow mode is told as
+-- violated, and violates nothing.
 
 local alone = ARGV[1] == 'e'
 local spend = ARGV[1] == 's' or alone
@@ -78,7 +79,7 @@ local function decide(group)
     if spend and not denied and l.violated == 0 then
       take(l)
       write_state(l)
-    elseif spend and l.gave_back then
+    elseif spend and (l.gave_back or l.changed) then
       write_state(l)
     end
     local leased = l.leased + l.leased_before
@@ -107,10 +108,10 @@ local function spend_plainly(key, cost)
   local stored = call('GET', key)
   if stored then
     if #stored ~= 48 then return nil end
-    local before, at, by_capacity, _, by_period, by_version = unpack('>dddddd', stored)
+    local before, at, by_capacity, by_refill, by_period, by_version = unpack('>dddddd', stored)
     local elapsed = now - at
-    if by_capacity ~= capacity or by_period ~= period or by_version > version
-      or before > full or elapsed < 0 then
+    if by_capacity ~= capacity or by_refill ~= refill or by_period ~= period
+      or by_version > version or before > full or elapsed < 0 then
       return nil
     end
     if elapsed < (full - before) / refill then units = before + elapsed * refill end

@@ -23,6 +23,17 @@ local function read_policy(packed)
   return l
 end
 
+-- Leases last one window at most, so those of the window before the last have ended.
+local function forget_leases(l)
+  local window = math.floor(now / l.lease_us)
+  if window == l.window + 1 then
+    l.leased, l.leased_before = 0, l.leased
+  elseif window ~= l.window then
+    l.leased, l.leased_before = 0, 0
+  end
+  l.window = window
+end
+
 local function read_state(l, key)
   local stored = redis.call('GET', key)
   l.key, l.units, l.at, l.leased, l.leased_before, l.window, l.used = key, nil, now, 0, 0, 0, 0
@@ -34,10 +45,22 @@ local function read_state(l, key)
         struct.unpack('>ddddd', stored, 49)
       if quota_end ~= l.period_end then l.used = 0 end
     end
+    forget_leases(l)
     if version > l.version then
       -- This caller has not heard of the newest change yet; the bucket has.
       l.capacity, l.refill, l.period, l.version = capacity, refill, period, version
-    elseif period ~= l.period or capacity ~= l.capacity then
+    elseif period ~= l.period or capacity ~= l.capacity or refill ~= l.refill then
+      -- From now on the new numbers are in force, a denial writes them too: else who has not heard
+      -- of them would go on filling the bucket by the old ones. When they changed is not known, so
+      -- the slower of the two filled it until now.
+      local rate = math.min(refill / period, l.refill / l.period) * period
+      local held = (l.leased + l.leased_before) * period * 1000000
+      local room = capacity * period * 1000000 - held
+      if l.units < room then
+        l.units = math.min(room, l.units + math.floor(math.max(0, now - l.at) * rate))
+      end
+      l.at = math.max(l.at, now)
+      l.changed = true
       local full = l.capacity * l.period * 1000000
       if l.change == 1 then
         l.units = full
@@ -50,15 +73,7 @@ local function read_state(l, key)
   end
   l.token = l.period * 1000000
   l.full = l.capacity * l.token
-  -- Leases last one window at most, so those of the window before the last have ended.
-  local window = math.floor(now / l.lease_us)
-  if window == l.window + 1 then
-    l.leased, l.leased_before = 0, l.leased
-  elseif window ~= l.window then
-    l.leased, l.leased_before = 0, 0
-  end
-  l.window = window
-  l.units = l.units or l.full
+  if not l.units then l.units, l.window = l.full, math.floor(now / l.lease_us) end
 end
 
 -- Put tokens back that a process held, spent or not: `of` of a window, `unspent` of them unspent.

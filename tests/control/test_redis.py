@@ -7,7 +7,8 @@ import pytest
 import redis as redis_py
 
 from optimizer.control import redis as access
-from optimizer.control.redis import CircuitBreaker, RedisAway
+from optimizer.control.breaker import CircuitBreaker
+from optimizer.control.redis import RedisAway
 from optimizer.control.wire import AsyncWire, Wire
 
 
@@ -82,7 +83,7 @@ def test_a_probe_that_succeeds_closes_and_one_that_fails_waits_again(breaker, cl
 def fresh(monkeypatch):
     """Give the module a client and a breaker of its own."""
     monkeypatch.setattr(access, "_client", None)
-    monkeypatch.setattr(access, "breaker", CircuitBreaker(open_seconds=0.2))
+    monkeypatch.setattr(access, "breaker", CircuitBreaker(open_seconds=0.2, on_open=access._opened))
 
 
 @pytest.mark.usefixtures("fresh")
@@ -126,10 +127,7 @@ def test_it_finds_redis_again_by_itself(settings, redis):
     settings.REDIS_URL = good
     deadline = time.monotonic() + 5
     while access.breaker.state != "closed" and time.monotonic() < deadline:
-        try:
-            access.call(lambda r: r.ping())
-        except RedisAway:
-            time.sleep(0.01)
+        time.sleep(0.01)  # no caller has to try
     assert access.breaker.state == "closed"
 
 

@@ -194,6 +194,26 @@ def test_a_process_that_has_not_heard_of_a_change_obeys_it_all_the_same(bucket):
     assert not bucket.check(who, old).allowed
 
 
+def test_a_denial_by_new_numbers_puts_them_in_force(bucket):
+    """Else who has not heard of a cut would go on filling the bucket."""
+    who = subject()
+    old = Limit("t", 5, 20, 1, version=1)
+    bucket.check(who, old, 5)
+    assert not bucket.check(who, replace(old, version=2, refill_period_seconds=3600), 5).allowed
+    time.sleep(0.3)
+    assert not bucket.check(who, old, 5).allowed
+
+
+@pytest.mark.parametrize("raised", [True, False])
+def test_until_a_change_is_heard_of_the_slower_of_the_rates_has_filled_the_bucket(bucket, raised):
+    who = subject()
+    slow, fast = SLOW, replace(SLOW, refill_tokens=3600 * 100)
+    before, after = (slow, fast) if raised else (fast, slow)
+    bucket.check(who, before, 10)
+    time.sleep(0.05)
+    assert bucket.check(who, replace(after, version=1)).violated
+
+
 def test_a_change_between_two_versions_of_one_number_resets_nothing_twice(bucket):
     who = subject()
     old = replace(SLOW, version=1, on_change="reset")
