@@ -116,7 +116,11 @@ def _unauthorized(*_: Any) -> HttpResponse:
 
 
 def _http_error(_: HttpRequest, error: Any) -> HttpResponse:
-    detail = "The body is not valid JSON." if error.status_code == 400 else str(error)
+    detail = (
+        "The body is not valid JSON without NUL characters."
+        if error.status_code == 400
+        else str(error)
+    )
     return respond(Problem(error.status_code, detail=detail))
 
 
