@@ -81,9 +81,11 @@ def test_a_probe_that_succeeds_closes_and_one_that_fails_waits_again(breaker, cl
 
 @pytest.fixture
 def fresh(monkeypatch):
-    """Give the module a client and a breaker of its own."""
-    monkeypatch.setattr(access, "_client", None)
-    monkeypatch.setattr(access, "breaker", CircuitBreaker(open_seconds=0.2, on_open=access._opened))
+    """Give the link no client yet, and a breaker that is quick to try again."""
+    access.forget()
+    monkeypatch.setattr(access.breaker, "open_seconds", 0.2)
+    yield
+    access.forget()
 
 
 @pytest.mark.usefixtures("fresh")
@@ -123,8 +125,8 @@ def test_it_finds_redis_again_by_itself(settings, redis):
     for _ in range(2):
         with pytest.raises(RedisAway):
             access.call(lambda r: r.ping())
-    access._client = None
     settings.REDIS_URL = good
+    access.forget()
     deadline = time.monotonic() + 5
     while access.breaker.state != "closed" and time.monotonic() < deadline:
         time.sleep(0.01)  # no caller has to try
