@@ -1,0 +1,1 @@
+"""The query optimizer's algorithms; knows no Django."""

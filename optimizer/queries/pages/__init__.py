@@ -1,0 +1,1 @@
+"""The query optimizer's own pages in the admin, by subject."""
