@@ -6,21 +6,16 @@ are two cores or more, Redis has the first and the clients have the others.
 
 import os
 import signal
-import subprocess
-import sys
-import tempfile
-import time
-from pathlib import Path
 from typing import Any
 
 import redis
 
+from benchmarks.place import own_place
 from benchmarks.ratelimit_accuracy import accuracy
 from benchmarks.ratelimit_clients import Clients
 from benchmarks.ratelimit_contenders import PEERS
 from benchmarks.ratelimit_http import http_rows
 from benchmarks.table import Row, arguments, show
-from optimizer.operations import embedded_redis, guard
 
 SECONDS, ROUNDS = 0.4, 3
 DENIED: dict[str, Any] = {"capacity": 1, "rate": 1 / 86_400}
@@ -30,33 +25,9 @@ ALLOWED: dict[str, Any] = {"capacity": 1_000_000, "rate": 1_000_000.0}
 def main() -> None:
     """Measure everything and print the tables."""
     options = arguments(__doc__ or "")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        os.environ |= {"TUNEUP_VAR_DIR": name, "DJANGO_SETTINGS_MODULE": "config.settings.local"}
-        os.environ.pop("DATABASE_URL", None)
-        server = embedded_redis.configure(folder / "redis", embedded_redis.find_server())
-        command = [*server.command, "--appendonly", "no"]
-        process = guard.spawn(command, output=subprocess.DEVNULL)
-        if len(os.sched_getaffinity(0)) > 1:
-            os.sched_setaffinity(process.pid, {0})
-        os.environ["REDIS_URL"] = server.url
-        try:
-            while not embedded_redis.answers(server.url):
-                time.sleep(0.05)
-            _migrate()
-            rows = [*accuracy(), *speed(), *http_rows()]
-        finally:
-            guard.sweep(process)
+    with own_place():
+        rows = [*accuracy(), *speed(), *http_rows()]
     show("Rate limiter", rows, options.json)
-
-
-def _migrate() -> None:
-    subprocess.run(
-        [sys.executable, "manage.py", "migrate", "--verbosity", "0"], check=True, env=os.environ
-    )
-    import django
-
-    django.setup()
 
 
 def set_tier(capacity: int, rate: float, *, local: bool) -> None:

@@ -20,6 +20,12 @@ class Row:
     target: str = ""
 
 
+def verdict(found: float, sign: str, bound: float, unit: str = "x") -> str:
+    """Return a target and whether what was found meets it; `sign` is `<=` or `>=`."""
+    met = found <= bound if sign == "<=" else found >= bound
+    return f"target: {sign} {bound:g} {unit}, {'met' if met else 'missed'}"
+
+
 def nanoseconds_per_call(
     calls: dict[str, Callable[[], object]], *, seconds: float = 0.15, rounds: int = 7
 ) -> dict[str, float]:

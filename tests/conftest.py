@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,8 +19,10 @@ import pytest
 from redis import Redis
 
 from optimizer.operations import embedded_redis, guard
+from tests.mongo import mongo_url  # noqa: F401  (a fixture for every test)
 
 SETTINGS = "config.settings.test"
+SYSTEM_TESTS = "tests/end_to_end/"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,6 +49,18 @@ def pytest_xdist_setupnodes(specs: list[Any]) -> None:
     """Give each worker a database number of its own; its process starts with it."""
     for number, spec in enumerate(specs):
         spec.env["REDIS_URL"] = _database(os.environ["REDIS_URL"], number)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give one worker all tests of the running system, which is dear to start, and first."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+        def _split_scope(self, nodeid: str) -> str:
+            return SYSTEM_TESTS if nodeid.startswith(SYSTEM_TESTS) else nodeid
+
+    return Scheduling(config, log)
 
 
 def _database(url: str, number: int) -> str:
@@ -76,6 +91,17 @@ def pytest_report_header() -> list[str]:
     return [f"variant: {os.environ.get('TUNEUP_TEST_VARIANT', 'as the environment gives')}"]
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Make the databases, and let tests that commit empty them in little time."""
+    from tests.emptying import fast_flush  # which needs the settings
+
+    with ExitStack() as stack:
+        with django_db_blocker.unblock():
+            stack.enter_context(fast_flush(["default"]))
+        yield
+
+
 @pytest.fixture
 def redis() -> Iterator[Redis]:
     """A client of this worker's own Redis database, empty before and after."""
@@ -88,14 +114,17 @@ def redis() -> Iterator[Redis]:
 @pytest.fixture(autouse=True)
 def _fresh_process() -> Iterator[None]:
     """Let each test begin as a process that has read no settings and seen no outage."""
+    from caching.services import engines
     from optimizer.control import live
     from optimizer.control import redis as access
     from ratelimit import limiter
 
     def forget() -> None:
+        engines.stop_all()
         live.forget_all()
         access.breaker.reset()
         limiter.decisions.forget()
+        engines.stop_all()
 
     forget()
     yield

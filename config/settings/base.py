@@ -8,6 +8,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
+from kombu import Queue
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from config.csp import STRICT_POLICY
 from config.environment import Environment
@@ -48,12 +51,16 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "ninja",  # serves the API docs' scripts from here, not from another host
     "csp",
+    "caching",
     "ratelimit",
+    "optimizer.queries",
+    "optimizer.batches",
     "optimizer.operations",
 ]
 
 MIDDLEWARE = [
     "optimizer.control.origin.OriginMiddleware",  # first: every response carries its request id
+    "optimizer.queries.middleware.watch_queries",
     "optimizer.operations.metrics.MetricsMiddleware",
     "optimizer.control.problems.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -154,6 +161,8 @@ def _redis_cache(prefix: str) -> dict[str, object]:
     budget = {
         "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT_SECONDS,
         "SOCKET_TIMEOUT": REDIS_TIMEOUT_SECONDS,
+        # A retry would double the time budget.
+        "CONNECTION_POOL_KWARGS": {"retry": Retry(NoBackoff(), 0)},
     }
     cache = {"BACKEND": "django_redis.cache.RedisCache", "KEY_PREFIX": prefix}
     watched = sentinels(CACHE_REDIS_URL)
@@ -170,19 +179,77 @@ def _redis_cache(prefix: str) -> dict[str, object]:
     return {**cache, "LOCATION": location, "OPTIONS": options}
 
 
-CACHES = {"default": _redis_cache("tuneup:cache"), "wall": _redis_cache("tuneup:wall")}
+CACHES = {
+    "default": {"BACKEND": "caching.backends.TieredCache", "LOCATION": "redis"},
+    "redis": _redis_cache("tuneup:cache"),  # the second tier of the default cache
+    "wall": _redis_cache("tuneup:wall"),
+}
 RATELIMIT_USE_CACHE = "wall"
 
 # --- Celery ---------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=CACHE_REDIS_URL)
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {}
+if CELERY_BROKER_URL.startswith(("redis", "sentinel")):
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        # A message whose worker was lost is given to another one after this; no task takes longer.
+        "visibility_timeout": 900,
+        "unacked_restore_interval": 1,
+        "unacked_restore_throttle": 1,
+        "queue_order_strategy": "priority",  # the queues in their order below
+        # Else who sends a task waits for ever on a Redis that hangs.
+        "socket_timeout": 5,
+        "socket_connect_timeout": 2,
+    }
 if (_watched := sentinels(CELERY_BROKER_URL)) is not None:
-    CELERY_BROKER_TRANSPORT_OPTIONS = {"master_name": _watched.service}
+    CELERY_BROKER_TRANSPORT_OPTIONS["master_name"] = _watched.service
     CELERY_BROKER_URL = ";".join(
         f"sentinel://:{quote(_watched.password or '', safe='')}@{host}:{port}/{_watched.db}"
         for host, port in _watched.hosts
     )
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+# Beat puts these into the admin's periodic tasks when it starts; switched off there they stay off.
+CELERY_BEAT_SCHEDULE = {
+    # One that no worker has begun before the next is due would only pile up.
+    "caching-sweep": {
+        "task": "caching.sweep",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 60},
+    },
+    "batches-sweep": {
+        "task": "batches.sweep",
+        "schedule": 2.0,
+        "options": {"expire_seconds": 2},
+    },
+    "batches-forget": {
+        "task": "batches.forget",
+        "schedule": 300.0,
+        "options": {"expire_seconds": 300},
+    },
+    "queries-collect": {
+        "task": "queries.collect",
+        "schedule": 15.0,
+        "options": {"expire_seconds": 15},
+    },
+    "queries-look-for-indexes": {
+        "task": "queries.look_for_indexes",
+        "schedule": 300.0,
+        "options": {"expire_seconds": 300},
+    },
+    "queries-forget": {
+        "task": "queries.forget",
+        "schedule": 3600.0,
+        "options": {"expire_seconds": 3600},
+    },
+}
 CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "tuneup"
+CELERY_TASK_QUEUES = [
+    Queue(name) for name in ("tuneup-high", CELERY_TASK_DEFAULT_QUEUE, "tuneup-low")
+]
+# A task whose worker was lost runs again, and no worker holds more than it works at.
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 
@@ -201,6 +268,7 @@ METRICS_DIR = Path(env.str("PROMETHEUS_MULTIPROC_DIR", default=str(VAR_DIR / "me
 ADMIN_USERNAME = env.str("ADMIN_USERNAME", default="admin")
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", default="")  # "": a random one, printed once
 FIRST_API_KEY = env.str("TUNEUP_API_KEY", default="")  # "": a random one, printed once
+WEBHOOK_SECRET = env.str("WEBHOOK_SECRET", default="")  # "": call-backs are not signed
 CI = env.switch("CI", default=False)  # every service the tests can use must be there
 
 # --- Web ------------------------------------------------------------------------------------

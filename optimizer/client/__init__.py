@@ -1,13 +1,27 @@
 """The Python client for bot code: typed, pooled, sync and async. Needs httpx and msgspec alone."""
 
+from optimizer.client.async_collecting import AsyncCollector
+from optimizer.client.batch_calls import (
+    BatchItem,
+    DeadLetter,
+    DeadLetters,
+    Progress,
+    Run,
+    Submitted,
+)
+from optimizer.client.cache import Entry, Invalidated
 from optimizer.client.clients import AsyncTuneup, Tuneup
+from optimizer.client.collecting import Collector
 from optimizer.client.protocol import (
     ApiError,
+    BatchesAway,
     Bucket,
+    CacheAway,
     Charge,
     Consumer,
     Decision,
     InvalidFields,
+    JobFull,
     LimiterAway,
     Standing,
     TuneupError,
@@ -15,17 +29,50 @@ from optimizer.client.protocol import (
     Unavailable,
     Verdict,
 )
+from optimizer.client.queries import (
+    CacheAdvice,
+    Cost,
+    Finding,
+    Findings,
+    Harm,
+    IndexAdvice,
+    Query,
+    Recommendations,
+    Report,
+)
 
 __all__ = [
+    "CacheAdvice",
+    "Cost",
+    "Finding",
+    "Findings",
+    "Harm",
+    "IndexAdvice",
+    "Query",
+    "Recommendations",
+    "Report",
     "ApiError",
+    "AsyncCollector",
     "AsyncTuneup",
+    "BatchItem",
+    "BatchesAway",
     "Bucket",
+    "CacheAway",
     "Charge",
+    "Collector",
     "Consumer",
+    "DeadLetter",
+    "DeadLetters",
     "Decision",
+    "Entry",
+    "Invalidated",
     "InvalidFields",
+    "JobFull",
     "LimiterAway",
+    "Progress",
+    "Run",
     "Standing",
+    "Submitted",
     "Tuneup",
     "TuneupError",
     "Unauthorized",

@@ -7,6 +7,9 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from optimizer.client import protocol
+from optimizer.client.async_batches import AsyncBatches
+from optimizer.client.batches import DEFAULT_SUBMIT_SECONDS, Batches
+from optimizer.client.cache import AsyncCache, Cache
 from optimizer.client.protocol import (
     Call,
     Charge,
@@ -17,6 +20,7 @@ from optimizer.client.protocol import (
     Verdict,
     read_answer,
 )
+from optimizer.client.queries import AsyncQueries, Queries
 
 T = TypeVar("T")
 Charges = Iterable[Charge | Sequence[Any]]  # a Charge, or a tuple of its fields
@@ -38,8 +42,18 @@ def _limits(max_connections: int) -> httpx.Limits:
     return httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
 
 
+def _timeout(call: Call[Any]) -> Any:
+    own = call.timeout_seconds
+    return httpx.USE_CLIENT_DEFAULT if own is None else own
+
+
 class Tuneup:
-    """Call Tuneup from threads; one client serves all of them and keeps its connections."""
+    """Call Tuneup from threads; one client serves all of them and keeps its connections.
+
+    The limiter's calls are its own, the cache's are those of `cache`, the query optimizer's those
+    of `queries`, the batch processor's those of `batches`; `submit_seconds` is how long one submit
+    to it may take with all its repetitions.
+    """
 
     def __init__(
         self,
@@ -48,10 +62,14 @@ class Tuneup:
         *,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         max_connections: int = 20,
+        submit_seconds: float = DEFAULT_SUBMIT_SECONDS,
     ) -> None:
         transport = httpx.HTTPTransport(retries=CONNECT_RETRIES, limits=_limits(max_connections))
         options = _options(base_url, key, timeout_seconds)
         self._http = httpx.Client(transport=transport, **options)
+        self.cache = Cache(self._send)
+        self.queries = Queries(self._send)
+        self.batches = Batches(self._send, submit_seconds)
 
     def check(self, subject: str, *, cost: int = 1, scope: str = "") -> Decision:
         """Spend `cost` tokens of the subject's bucket if they are there.
@@ -125,7 +143,9 @@ class Tuneup:
 
     def _send(self, call: Call[T]) -> T:
         try:
-            response = self._http.request(call.method, call.path, content=call.body)
+            response = self._http.request(
+                call.method, call.path, content=call.body, timeout=_timeout(call)
+            )
         except httpx.TransportError as error:
             raise Unavailable(f"{type(error).__name__}: {error}") from error
         return read_answer(call, response.status_code, response.content, response.headers)
@@ -156,12 +176,16 @@ class AsyncTuneup:
         *,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         max_connections: int = 20,
+        submit_seconds: float = DEFAULT_SUBMIT_SECONDS,
     ) -> None:
         transport = httpx.AsyncHTTPTransport(
             retries=CONNECT_RETRIES, limits=_limits(max_connections)
         )
         options = _options(base_url, key, timeout_seconds)
         self._http = httpx.AsyncClient(transport=transport, **options)
+        self.cache = AsyncCache(self._send)
+        self.queries = AsyncQueries(self._send)
+        self.batches = AsyncBatches(self._send, submit_seconds)
 
     async def check(self, subject: str, *, cost: int = 1, scope: str = "") -> Decision:
         """Spend `cost` tokens of the subject's bucket if they are there; see `Tuneup.check`."""
@@ -231,7 +255,9 @@ class AsyncTuneup:
 
     async def _send(self, call: Call[T]) -> T:
         try:
-            response = await self._http.request(call.method, call.path, content=call.body)
+            response = await self._http.request(
+                call.method, call.path, content=call.body, timeout=_timeout(call)
+            )
         except httpx.TransportError as error:
             raise Unavailable(f"{type(error).__name__}: {error}") from error
         return read_answer(call, response.status_code, response.content, response.headers)

@@ -11,7 +11,9 @@ T = TypeVar("T")
 
 
 class TuneupError(Exception):
-    """Base of the client's errors."""
+    """Base of the client's errors; `items_sent` counts those of `submit_many` that went before."""
+
+    items_sent = 0
 
 
 class Unavailable(TuneupError):
@@ -49,6 +51,18 @@ class InvalidFields(ApiError):
 
 class LimiterAway(ApiError):
     """The limiter cannot decide now, and the tier refuses calls then."""
+
+
+class CacheAway(ApiError):
+    """What only the cache's Redis knows cannot be told now."""
+
+
+class BatchesAway(ApiError):
+    """The database that items are kept in is away; try again."""
+
+
+class JobFull(ApiError):
+    """The job has too much waiting; `retry_after_seconds` says when to come again."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -130,12 +144,17 @@ class _Tokens(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One request: where to, with what body, and how its answer reads."""
+    """One request: where to, with what body, how its answer reads; `away` says Redis is away.
+
+    `timeout_seconds` is for calls that may take longer than others; None is the client's own.
+    """
 
     method: str
     path: str
     body: bytes
     read: Callable[[int, bytes], T]
+    away: type[ApiError] = LimiterAway
+    timeout_seconds: float | None = None
 
 
 _BASE = "/internal/v1/ratelimit"
@@ -245,7 +264,9 @@ def read_answer(call: Call[T], status: int, body: bytes, headers: Any) -> T:
     retry_after_seconds = float(wait) if wait.isdecimal() else None
     kind = _ERRORS.get(status, ApiError)
     if problem.type == "temporary-reduced-capacity":
-        kind = LimiterAway
+        kind = call.away
+    elif problem.type == "job-full":
+        kind = JobFull
     raise kind(problem, retry_after_seconds)
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 WIDTH, HEIGHT = 720, 160  # of the drawing; the page stretches it
+_MOST_TICKS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One series; `kind` is the colour: ok, wait, bad or plain."""
+    """One series; `kind` is the colour: ok, wait, bad, plain, teal, pink or quiet."""
 
     name: str
     kind: str
@@ -41,6 +42,7 @@ class Chart:
     unit: str
     times: Sequence[int]
     lines: Sequence[Line]
+    time_format: str = "H:i"
 
     @property
     def top(self) -> float:
@@ -101,3 +103,130 @@ def _round_up(value: float) -> float:
         return 1.0
     step = 10.0 ** (len(f"{int(value)}") - 1) if value >= 1 else 0.1
     return next(step * by for by in (1, 2, 5, 10) if step * by >= value)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place on a profile that is pointed out; `kind` is its colour."""
+
+    x: float
+    label: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A line over a quantity, from 0 on both axes: `points` are x and y, by rising x.
+
+    `top` is the upper end of y; `left` and `right` label the ends of x.
+    """
+
+    title: str
+    unit: str
+    points: Sequence[tuple[float, float]]
+    top: float
+    left: str
+    right: str
+    marks: Sequence[Mark] = ()
+
+    @property
+    def view_box(self) -> str:
+        return f"0 0 {WIDTH} {HEIGHT}"
+
+    @property
+    def outline(self) -> str:
+        """The polygon under the line."""
+        line = [self._place(x, y) for x, y in self.points]
+        return " ".join([f"0,{HEIGHT}", *line, f"{WIDTH},{HEIGHT}"])
+
+    @property
+    def placed_marks(self) -> list[tuple[Mark, float, float]]:
+        """The marks with their places, in per cent from the left."""
+        widest = self._widest
+        return [(one, one.x / widest * WIDTH, one.x / widest * 100) for one in self.marks]
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """The labels of the upper end and the middle."""
+        return self.top, self.top / 2
+
+    @property
+    def summary(self) -> str:
+        """The profile in words, for who does not see it."""
+        told = ", ".join(f"{one.label} at {self.y_at(one.x):.0f} {self.unit}" for one in self.marks)
+        return f"{self.title}: {told}"
+
+    def y_at(self, x: float) -> float:
+        """Return the height of the line at a place, between its points as they are joined."""
+        before = (0.0, 0.0)
+        for point in self.points:
+            if point[0] >= x:
+                width = point[0] - before[0]
+                part = (x - before[0]) / width if width else 1.0
+                return before[1] + part * (point[1] - before[1])
+            before = point
+        return before[1]
+
+    @property
+    def _widest(self) -> float:
+        return max((x for x, _ in self.points), default=1.0) or 1.0
+
+    def _place(self, x: float, y: float) -> str:
+        return f"{x / self._widest * WIDTH:.1f},{HEIGHT - y / self.top * HEIGHT:.1f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar of a histogram; `kind` is its colour."""
+
+    label: str
+    value: float
+    kind: str = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """A bar chart of values in classes that follow one another; `unit` is what the bars count."""
+
+    title: str
+    unit: str
+    bars: Sequence[Bar]
+
+    @property
+    def view_box(self) -> str:
+        return f"0 0 {WIDTH} {HEIGHT}"
+
+    @property
+    def top(self) -> float:
+        """The upper end of the scale."""
+        return _round_up(max((one.value for one in self.bars), default=0.0))
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """The labels of the upper end and the middle."""
+        return self.top, self.top / 2
+
+    @property
+    def placed(self) -> list[tuple[Bar, str, str, str, str]]:
+        """The bars, each with its x, y, width and height in the drawing."""
+        step = WIDTH / max(1, len(self.bars))
+        drawn = []
+        for at, one in enumerate(self.bars):
+            height = one.value / self.top * HEIGHT
+            numbers = (at * step + step * 0.06, HEIGHT - height, step * 0.88, height)
+            x, y, width, height_text = (f"{number:.1f}" for number in numbers)
+            drawn.append((one, x, y, width, height_text))
+        return drawn
+
+    @property
+    def summary(self) -> str:
+        """The bars in words, for who does not see them."""
+        told = ", ".join(f"{one.label}: {one.value:g}" for one in self.bars if one.value)
+        return f"{self.title}, {self.unit}: {told or 'nothing'}"
+
+    @property
+    def ticks(self) -> list[str]:
+        """The bars' labels, "" for those that would not find room."""
+        every = -(-len(self.bars) // _MOST_TICKS) or 1
+        last = len(self.bars) - 1
+        return [one.label if (last - at) % every == 0 else "" for at, one in enumerate(self.bars)]

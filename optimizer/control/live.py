@@ -40,6 +40,16 @@ class LiveSettings(Generic[T]):
         snapshot = self._snapshot
         return snapshot if snapshot is not None else self._first()
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the rows have been read."""
+        return self._snapshot is not None
+
+    def peek(self) -> T:
+        """Return the newest good snapshot, or the default: never asks the database."""
+        snapshot = self._snapshot
+        return snapshot if snapshot is not None else self.default
+
     def reload(self) -> bool:
         """Read the rows anew; keep the last good snapshot, and say why, when that fails."""
         try:

@@ -1,6 +1,7 @@
 """Errors in one shape: RFC 9457 problem+json, with the fields and their allowed ranges named."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -12,6 +13,15 @@ CONTENT_TYPE = "application/problem+json"
 # Where a program talks to us; elsewhere people read pages.
 API_PATHS = ("/internal/", "/health", "/ready", "/metrics", "/api/")
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+_larger_bodies: dict[re.Pattern[str], int] = {}
+
+
+def allow_larger_bodies(path: str, max_bytes: int) -> None:
+    """Let bodies to the paths that fit a regular expression as a whole have up to so many bytes.
+
+    Their views call `request.read()`: Django's own limit is that of `request.body`, for all paths.
+    """
+    _larger_bodies[re.compile(path)] = max_bytes
 
 
 class Problem(Exception):
@@ -98,11 +108,18 @@ def _refuse_body(request: HttpRequest) -> Problem | None:
     if "HTTP_TRANSFER_ENCODING" in request.META:  # WSGI would show such a body as empty
         return Problem(411, detail="Send the body with a Content-Length, not in chunks.")
     length = request.META.get("CONTENT_LENGTH") or "0"
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     if not length.isdecimal():
         return Problem(400, detail="Content-Length must be a whole number.")
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if int(length) > limit:
+        limit = _limit_of(request.path)
     if int(length) > limit:
         return Problem(413, detail=f"A body may have up to {limit} bytes.")
     if int(length) and request.content_type != "application/json":
         return Problem(415, detail="The Content-Type must be application/json.")
     return None
+
+
+def _limit_of(path: str) -> int:
+    allowed = [most for pattern, most in _larger_bodies.items() if pattern.fullmatch(path)]
+    return max([settings.DATA_UPLOAD_MAX_MEMORY_SIZE, *allowed])

@@ -5,15 +5,19 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
-from optimizer.control.redis import aexecute, execute
+from optimizer.control.link import Link
+from optimizer.control.redis import link as shared_link
 from optimizer.control.wire import Part, pack
 
 
 class Script:
-    """A Lua script; every key it touches is given as a key, so it runs on Redis Cluster too."""
+    """A Lua script; every key it touches is given as a key, so it runs on Redis Cluster too.
 
-    def __init__(self, text: str) -> None:
-        self._text = text.encode()
+    `link` leads to the Redis it runs in, the shared one unless another is given.
+    """
+
+    def __init__(self, text: str, link: Link = shared_link) -> None:
+        self._text, self._link = text.encode(), link
         self._digest = hashlib.sha1(self._text, usedforsecurity=False).hexdigest().encode()
 
     def packed(self, keys: tuple[Part, ...], *arguments: Part) -> bytes:
@@ -22,6 +26,7 @@ class Script:
 
     def run(self, keys: tuple[Part, ...], *arguments: Part) -> Any:
         """Run it and return its reply. Raises RedisAway and redis.ResponseError."""
+        execute = self._link.execute
         try:
             return execute("EVALSHA", self._digest, len(keys), *keys, *arguments)
         except NoScriptError:  # Redis was restarted: EVAL loads the script again
@@ -29,7 +34,8 @@ class Script:
 
     async def arun(self, keys: tuple[Part, ...], *arguments: Part) -> Any:
         """Run it from asyncio and return its reply; raises as `run` does."""
+        execute = self._link.aexecute
         try:
-            return await aexecute("EVALSHA", self._digest, len(keys), *keys, *arguments)
+            return await execute("EVALSHA", self._digest, len(keys), *keys, *arguments)
         except NoScriptError:
-            return await aexecute("EVAL", self._text, len(keys), *keys, *arguments)
+            return await execute("EVAL", self._text, len(keys), *keys, *arguments)

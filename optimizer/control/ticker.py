@@ -53,6 +53,7 @@ def tick(count: int = 0) -> None:
 
 _ticker: _Ticker | None = None
 _lock = threading.Lock()
+_last = False
 
 
 def ensure() -> None:
@@ -68,20 +69,26 @@ def ensure() -> None:
             Finalize(None, stop, exitpriority=2)
 
 
+def is_last() -> bool:
+    """Say whether this turn is the last one, for jobs that are done less often."""
+    return _last
+
+
 def stop() -> None:
     """Stop the ticker after a last report."""
-    global _ticker
+    global _ticker, _last
     with _lock:
         ticker, _ticker = _ticker, None
     if ticker is not None:
         ticker.stop()
         ticker.join(timeout=2)
+        _last = True
         tick()
 
 
 def _after_fork() -> None:
-    global _ticker, _lock
-    _ticker, _lock = None, threading.Lock()
+    global _ticker, _lock, _last
+    _ticker, _lock, _last = None, threading.Lock(), False
 
 
 os.register_at_fork(after_in_child=_after_fork)

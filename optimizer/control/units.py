@@ -37,6 +37,24 @@ def format_amount(value: float | int | None, unit: str) -> str:
     return f"{_plain(value)} {_STEPS[unit][-1][0]}"
 
 
+def format_duration(seconds: float) -> str:
+    """Return a measured time rounded to three digits: 0.001234 is "1.23 ms"."""
+    if seconds <= 0:
+        return "0"
+    for name, size, next_size in (("µs", 1e-6, 1e-3), ("ms", 1e-3, 1.0), ("s", 1.0, 60.0)):
+        number = float(f"{seconds / size:.3g}")
+        if number * size < next_size:
+            return f"{number:.10g} {name}"
+    return _duration(round(seconds))
+
+
+def format_ago(seconds: float) -> str:
+    """Return how long ago something was, in its largest unit: 150 seconds is "2 min ago"."""
+    count = max(0, int(seconds))
+    name, size = next(one for one in _STEPS["seconds"] if count >= one[1] or one[1] == 1)
+    return f"{count // size} {name} ago"
+
+
 def parse_amount(text: str, unit: str) -> Decimal:
     """Read an amount in `unit`: a plain number, or numbers with units ("1 h 30 min", "200 MB").
 

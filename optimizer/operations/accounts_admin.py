@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.http import HttpRequest
 from django_celery_beat.admin import ClockedScheduleAdmin as BeatClockedScheduleAdmin
 from django_celery_beat.admin import CrontabScheduleAdmin as BeatCrontabScheduleAdmin
 from django_celery_beat.admin import PeriodicTaskAdmin as BeatPeriodicTaskAdmin
@@ -54,6 +55,14 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     """Groups."""
 
 
+_MADE = "Made from "  # so begins the description of a task that a component keeps in order
+
+
+def _is_made(task: Any) -> bool:
+    """Say whether a component makes a task from a row of its own, whose page governs."""
+    return isinstance(task, PeriodicTask) and task.description.startswith(_MADE)
+
+
 class _TaskSelect(UnfoldAdminSelectWidget, TaskSelectWidget):
     """The list of registered tasks."""
 
@@ -70,6 +79,22 @@ class PeriodicTaskAdmin(BeatPeriodicTaskAdmin, ModelAdmin):
     """What beat runs, and when."""
 
     form = _PeriodicTaskForm
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return not _is_made(obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return not _is_made(obj) and super().has_delete_permission(request, obj)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        found = super().get_fieldsets(request, obj)
+        if self.has_change_permission(request, obj):
+            return found
+        # `regtask` is a field of the form alone, which who may only look does not get.
+        return [
+            (name, {**rest, "fields": [one for one in rest["fields"] if one != "regtask"]})
+            for name, rest in found
+        ]
 
 
 @admin.register(CrontabSchedule)

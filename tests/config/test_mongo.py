@@ -1,68 +1,14 @@
-"""MONGODB_URI adds a second database: here a real wire server in an environment of its own."""
-
-import fcntl
-import hashlib
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from pathlib import Path
+"""MONGODB_URI adds a second database: here a real wire server."""
 
 import pytest
 from django.conf import settings
 from django.db import router
-from pymongo import MongoClient
-from pymongo.errors import PyMongoError
 
 from config.routers import MongoAppsRouter
-from optimizer.operations import guard
-from optimizer.operations.embedded_redis import free_port
 from ratelimit.models import Tier
 from tests.children import Child
 
-REQUIREMENTS = Path(__file__).with_name("secantus.txt")
-START_SECONDS = 60
-
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def server_environment() -> Path:
-    """Make the server's virtual environment once, whichever worker comes first."""
-    digest = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    folder = Path(settings.BASE_DIR, "var", f"secantus-{digest}")
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "done").exists():
-            subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-            pip = [str(folder / "venv" / "bin" / "pip"), "install", "--quiet", "--pre"]
-            subprocess.run([*pip, "--requirement", str(REQUIREMENTS)], check=True)
-            (folder / "done").touch()
-    return folder / "venv" / "bin" / "secantusd-py"
-
-
-@pytest.fixture(scope="module")
-def uri(tmp_path_factory) -> Iterator[str]:
-    port = free_port()
-    storage = tmp_path_factory.mktemp("mongo")
-    command = [str(server_environment()), "--port", str(port), "--storage-path", str(storage)]
-    process = guard.spawn(command, output=subprocess.DEVNULL)
-    address = f"mongodb://127.0.0.1:{port}/"
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        client: MongoClient[dict[str, object]]
-        with MongoClient(address, serverSelectionTimeoutMS=500) as client:
-            while True:
-                try:
-                    client.admin.command("ping")
-                    break
-                except PyMongoError:
-                    assert time.monotonic() < deadline
-                    assert process.poll() is None
-        yield address
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def said_by(code: str, uri: str) -> list[str]:
@@ -103,13 +49,13 @@ call_command("check", fail_level="WARNING")
 """
 
 
-def test_documents_are_written_and_read_with_the_pool_that_is_set(uri):
-    assert said_by(WRITE_AND_READ, uri) == ["bot", "20 0.8"]
+def test_documents_are_written_and_read_with_the_pool_that_is_set(mongo_url):
+    assert said_by(WRITE_AND_READ, mongo_url) == ["bot", "20 0.8"]
 
 
 @pytest.mark.usefixtures("redis")
-def test_readiness_asks_mongodb_where_it_is_configured(uri):
-    assert said_by(READY, uri) == ["degraded", ""]  # degraded by the missing worker
+def test_readiness_asks_mongodb_where_it_is_configured(mongo_url):
+    assert said_by(READY, mongo_url) == ["degraded", ""]  # degraded by the missing worker
 
 
 @pytest.mark.usefixtures("redis")
@@ -119,8 +65,8 @@ def test_mongodb_away_is_told_and_is_not_critical():
     assert "Timeout" in error or "Error" in error or "no answer" in error
 
 
-def test_no_sql_table_is_made_in_mongodb(uri):
-    collections = said_by(MIGRATE, uri)[0]
+def test_no_sql_table_is_made_in_mongodb(mongo_url):
+    collections = said_by(MIGRATE, mongo_url)[0]
     assert "ratelimit" not in collections
     assert "auth" not in collections
 

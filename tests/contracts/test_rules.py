@@ -106,9 +106,10 @@ def test_the_metrics_keep_prometheus_rules(client):
 def test_no_file_is_longer_than_a_reader_likes():
     long = {
         str(path.relative_to(ROOT)): count
-        for package in ("optimizer", "ratelimit", "config", "benchmarks")
+        for package in ("caching", "optimizer", "ratelimit", "config", "benchmarks")
         for path in (ROOT / package).rglob("*.py")
-        if (count := len(path.read_text().splitlines())) > 320
+        if path.parent.name != "migrations"  # generated
+        and (count := len(path.read_text().splitlines())) > 320
     }
     assert long == {}
 

@@ -105,7 +105,7 @@ def test_every_process_obeys_and_acknowledges_within_a_second():
         for one in processes.seen(number):
             assert one.role == "web"
             assert one.took_seconds is not None
-            assert 0 < one.took_seconds < 1
+            assert 0 <= one.took_seconds < 1  # 0: a poll may find it before it is announced
 
 
 @pytest.mark.usefixtures("redis")

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.control.units import format_amount, parse_amount
+from optimizer.control.units import format_ago, format_amount, format_duration, parse_amount
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,35 @@ def test_what_is_no_amount_is_refused_with_the_units_allowed(text, unit):
 @given(st.integers(0, 10**12), st.sampled_from(["bytes", "seconds", "tokens"]))
 def test_what_is_shown_can_be_typed_back(value, unit):
     assert parse_amount(format_amount(value, unit), unit) == value
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0"),
+        (-1, "0"),
+        (1e-9, "0.001 µs"),
+        (0.0009996, "1 ms"),
+        (0.001234, "1.23 ms"),
+        (0.9999, "1 s"),
+        (12.345, "12.3 s"),
+        (59.99, "1 min"),
+        (3725.2, "1 h 2 min 5 s"),
+    ],
+)
+def test_a_measured_time_has_three_digits(seconds, text):
+    assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-3, "0 s ago"),
+        (59.9, "59 s ago"),
+        (150, "2 min ago"),
+        (86_399, "23 h ago"),
+        (1e6, "11 d ago"),
+    ],
+)
+def test_how_long_ago_is_told_in_the_largest_unit(seconds, text):
+    assert format_ago(seconds) == text

@@ -1,4 +1,4 @@
-"""The whole system as a newcomer starts it: `manage.py up` with its real processes."""
+"""The whole system as a newcomer starts it: `manage.py up` with its processes, and a browser."""
 
 import os
 import re
@@ -14,12 +14,23 @@ from pathlib import Path
 import httpx
 import pytest
 from django.conf import settings
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Request,
+    StorageState,
+    expect,
+    sync_playwright,
+)
 
 from optimizer.operations.embedded_redis import free_port
+from tests.programs import program
 
 PASSWORD = "a-long-test-password"
 START_SECONDS = 90
 STOP_SECONDS = 30
+SETTLE_SECONDS = 20
 
 
 @dataclass
@@ -127,3 +138,89 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
     finally:
         stop(running)
+
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+# Not for the session: while it is open its thread counts as one that runs an event loop.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program("chromium", "chromium-browser", "google-chrome"),
+            args=list(ARGUMENTS),
+        )
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page whose console and requests are kept."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.hosts: set[str] = set()
+        self._running: set[Request] = set()
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", self._request)
+        page.on("requestfinished", self._answered)
+        page.on("requestfailed", self._answered)
+
+    def settle(self) -> None:
+        """Wait until the page's scripts have run, and what they asked for has come."""
+        self.page.evaluate("new Promise(done => requestIdleCallback(done))")
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while self._running:
+            assert time.monotonic() < deadline, [one.url for one in self._running]
+            self.page.wait_for_timeout(5)  # milliseconds, in which events arrive
+
+    def _request(self, request: Request) -> None:
+        self.hosts.add(request.url.split("/")[2])
+        self._running.add(request)
+
+    def _answered(self, request: Request) -> None:
+        self._running.discard(request)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+
+@pytest.fixture(scope="module")
+def signed_in(browser: Browser, stack: Stack) -> StorageState:
+    """Log in once for all tests, by the form."""
+    context = browser.new_context(base_url=stack.address)
+    watched = Watched(context.new_page())
+    page = watched.page
+    page.goto("/admin/")
+    page.fill("[name=username]", "admin")
+    page.fill("[name=password]", PASSWORD)
+    page.click("[type=submit]")
+    expect(page.get_by_role("heading", name="Readiness")).to_be_visible()
+    session = context.storage_state()
+    context.close()
+    assert watched.complaints == []
+    return session
+
+
+@pytest.fixture
+def watched(browser: Browser, stack: Stack, signed_in: StorageState) -> Iterator[Watched]:
+    context = browser.new_context(
+        base_url=stack.address, viewport={"width": 1280, "height": 900}, storage_state=signed_in
+    )
+    watched = Watched(context.new_page())
+    yield watched
+    context.close()
+    assert watched.complaints == []
+    assert watched.hosts == {stack.address.split("//")[1]}

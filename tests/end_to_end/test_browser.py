@@ -3,89 +3,14 @@
 import re
 import secrets
 import time
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    ConsoleMessage,
-    Page,
-    StorageState,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import Page, expect
 
 from tests.end_to_end.conftest import PASSWORD, Stack
 from tests.end_to_end.test_live_system import patch, path_of
-from tests.programs import program
 
 pytestmark = pytest.mark.any_database
-
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program("chromium", "chromium-browser", "google-chrome"),
-            args=list(ARGUMENTS),
-        )
-        yield browser
-        browser.close()
-
-
-class Watched:
-    """A page whose console and requests are kept."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.complaints: list[str] = []
-        self.hosts: set[str] = set()
-        page.on("console", self._console)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
-
-    def _console(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self.complaints.append(message.text)
-
-
-@pytest.fixture(scope="module")
-def signed_in(browser: Browser, stack: Stack) -> StorageState:
-    """Log in once for all tests, by the form."""
-    context = browser.new_context(base_url=stack.address)
-    watched = Watched(context.new_page())
-    page = watched.page
-    page.goto("/admin/")
-    page.fill("[name=username]", "admin")
-    page.fill("[name=password]", PASSWORD)
-    page.click("[type=submit]")
-    expect(page.get_by_role("heading", name="Readiness")).to_be_visible()
-    session = context.storage_state()
-    context.close()
-    assert watched.complaints == []
-    return session
-
-
-@pytest.fixture
-def watched(browser: Browser, stack: Stack, signed_in: StorageState) -> Iterator[Watched]:
-    context = browser.new_context(
-        base_url=stack.address, viewport={"width": 1280, "height": 900}, storage_state=signed_in
-    )
-    watched = Watched(context.new_page())
-    yield watched
-    context.close()
-    assert watched.complaints == []
-    assert watched.hosts == {stack.address.split("//")[1]}
 
 
 @pytest.fixture
@@ -178,6 +103,21 @@ def test_a_change_is_tried_on_the_last_hour_before_it_is_saved(stack, watched, t
     assert stack.check(tier["subject"]).json()["limit"] == 2  # nothing was saved
 
 
+def test_a_job_shows_what_its_sink_needs_and_is_paused_on_its_page(stack, watched):
+    page = watched.page
+    page.goto("/admin/batches/job/1/change/")
+    expect(page.locator("[name=handler]")).to_be_visible()
+    expect(page.locator("[name=model]")).to_be_hidden()
+    page.select_option("[name=sink]", "model")
+    expect(page.locator("[name=model]")).to_be_visible()
+    expect(page.locator("[name=handler]")).to_be_hidden()
+    page.goto("/admin/batches/job/1/status/")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("1 job: paused")).to_be_visible()
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_text("1 job: goes on")).to_be_visible()
+
+
 PAGES = (
     "/admin/",
     "/admin/ratelimit/tier/",
@@ -188,6 +128,23 @@ PAGES = (
     "/admin/ratelimit/scope/add/",
     "/admin/ratelimit/subject/",
     "/admin/ratelimit/subjectpattern/add/",
+    "/admin/caching/cachingsettings/1/change/",
+    "/admin/caching/cachingsettings/live/",
+    "/admin/caching/cachingsettings/keys/?namespace=default&key=nothing",
+    "/admin/caching/cachingsettings/invalidate/",
+    "/admin/caching/namespace/",
+    "/admin/caching/namespace/add/",
+    "/admin/caching/namespace/1/change/",
+    "/admin/caching/invalidation/",
+    "/admin/batches/batchessettings/1/change/",
+    "/admin/batches/batchessettings/live/",
+    "/admin/batches/job/",
+    "/admin/batches/job/1/change/",
+    "/admin/batches/job/1/status/",
+    "/admin/batches/deadletter/",
+    "/admin/batches/run/",
+    "/admin/batches/callback/",
+    "/admin/batches/item/",
     "/admin/operations/operationssettings/1/change/",
     "/admin/control/controlsettings/1/change/",
     "/admin/control/apikey/add/",
@@ -200,23 +157,33 @@ PAGES = (
 )
 
 
-@pytest.mark.parametrize("width", [400, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_stands_in_every_size_and_scheme(watched, width, scheme):
+NARROW, WIDE = 400, 1280
+
+
+@pytest.mark.parametrize(
+    ("scheme", "widths"), [("light", (NARROW, WIDE)), ("dark", (WIDE, NARROW))]
+)
+def test_every_page_stands_in_every_size_and_scheme(watched, scheme, widths):
     """Each page loads without a complaint of the browser, and nothing sticks out sideways."""
     page = watched.page
     page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": width, "height": 850})
     for path in PAGES:
+        resize(page, widths[0])
         answer = page.goto(path)
         assert answer is not None
         assert answer.status == 200, path
-        page.wait_for_load_state("networkidle")
-        if path.startswith("/admin/") and "celery" not in path:
+        watched.settle()
+        is_ours = path.startswith("/admin/") and "celery" not in path
+        for width in widths if is_ours else ():
+            resize(page, width)
             overflow = page.evaluate(
                 "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             )
-            assert overflow <= 1, (path, overflow)
+            assert overflow <= 1, (path, width, overflow)
+
+
+def resize(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 850})
 
 
 def test_without_javascript_a_tier_can_still_be_changed(browser, stack, tier):

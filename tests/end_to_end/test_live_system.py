@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+import psutil
 import pytest
 from redis import Redis
 
@@ -144,8 +145,9 @@ def test_a_tier_edited_in_the_admin_governs_every_process_within_a_second(stack,
     time.sleep(1)
     assert set(limits_seen(stack, tier["subject"])) == {50}
     assert set(limits_in_workers(stack, tier["subject"]).values()) == {50}
-    seen = [one for one in api(stack, "GET", "processes").json() if one["state"] != "NOT SEEN"]
-    assert {one["state"] for one in seen} == {"SYNCED"}
+    # One that another test has killed is on the list for a while.
+    seen = [one for one in api(stack, "GET", "processes").json() if psutil.pid_exists(one["pid"])]
+    assert {one["state"] for one in seen} == {"SYNCED"}, seen
     assert max(one["took_seconds"] or 0 for one in seen) < 1
 
 
@@ -279,7 +281,7 @@ def test_metrics_gather_web_and_celery_and_forget_the_killed(stack, tier):
     decisions = f"tuneup_ratelimit_decisions_total{{{labels}"
     stack.check(tier["subject"])
     pids = limits_in_workers(stack, tier["subject"])
-    eventually(lambda: metric(decisions) >= 2, 3)  # what was counted is told once a second
+    eventually(lambda: metric(decisions) >= 2, 20)  # told once a second, where all have a core
     os.kill(next(iter(pids)), signal.SIGKILL)
     head = api(stack, "GET", "revisions?limit=1").json()[0]["number"]
     patch(stack, "ratelimit", tier={tier["name"]: {"capacity": 99}})

@@ -51,13 +51,13 @@ def test_a_denial_tells_when_the_cost_would_be_there(bucket):
     assert 7190 < two <= 7200
 
 
-def test_after_the_told_wait_it_passes_and_not_before(bucket):
+def test_after_the_told_wait_it_passes(bucket):
     limit = Limit("quick", capacity=1, refill_tokens=20, refill_period_seconds=1)
     who = subject()
     bucket.check(who, limit)
     wait = bucket.check(who, limit).retry_after_seconds
     assert 0 < wait <= 0.05
-    time.sleep(wait)
+    time.sleep(wait + 0.002)  # Redis reads another clock than this process sleeps by
     assert bucket.check(who, limit).allowed
 
 
@@ -83,12 +83,13 @@ def test_a_reset_fills_the_bucket(bucket):
 def test_a_denial_writes_nothing(bucket, redis):
     who = subject()
     bucket.check(who, SLOW, 3)
-    stored = redis.get(bucket.key(who))
-    before = redis.info("persistence")["rdb_changes_since_last_save"]
-    for _ in range(10):
-        assert not bucket.check(who, SLOW).allowed
-    assert redis.info("persistence")["rdb_changes_since_last_save"] == before
-    assert redis.get(bucket.key(who)) == stored
+    with redis.pipeline() as watching:
+        watching.watch(bucket.key(who))
+        for _ in range(10):
+            assert not bucket.check(who, SLOW).allowed
+        watching.multi()
+        watching.dbsize()
+        assert watching.execute() == [1]  # WatchError where it was written anew
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The batch processor's algorithms; knows no Django."""

@@ -1,0 +1,1 @@
+"""The batch processor's own pages in the admin, by subject."""
