@@ -25,7 +25,7 @@ def manage_test(tmp_path):
         }
         return subprocess.run(
             [sys.executable, "manage.py", "test", "--no-venv", *arguments]
-            + ["-p", "no:cacheprovider", "-q", "-n0", f"--rootdir={tmp_path}", tmp_path],
+            + ["-q", f"--rootdir={tmp_path}", tmp_path],
             cwd=settings.BASE_DIR,
             env={**inherited, "CI": "false", "TUNEUP_VAR_DIR": str(tmp_path / "var")}
             | {"DJANGO_SETTINGS_MODULE": "config.settings.local"}
@@ -45,6 +45,29 @@ def test_the_exit_code_and_the_last_line_tell_of_each_run(manage_test):
     done = manage_test(postgres_only, "--database=postgresql")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].startswith("PostgreSQL")
+
+
+def test_what_fails_only_beside_others_is_named_and_does_not_fail_the_run(manage_test):
+    tests = """
+import os
+def test_alone(): assert "PYTEST_XDIST_WORKER" not in os.environ
+def test_steady(): pass
+"""
+    done = manage_test(tests, "--database=sqlite")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "SQLite passed (UNSTEADY: test_it.py::test_alone)"
+
+
+def test_what_fails_alone_too_fails_the_run_and_so_do_many_unsteady_ones(manage_test):
+    done = manage_test("def test_broken(): assert 0", "--database=sqlite")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == "SQLite failed"
+    alone = """
+import os, pytest
+@pytest.mark.parametrize("number", range(6))
+def test_alone(number): assert "PYTEST_XDIST_WORKER" not in os.environ
+"""
+    assert manage_test(alone, "--database=sqlite").returncode == 1
 
 
 def test_an_unknown_database_is_refused(manage_test):
