@@ -213,7 +213,7 @@ def test_it_works_as_a_program_on_a_terminal(job, verb):
         wait_until(lambda: has(b"\x1b[2Knotes"), 60)
         assert b"[........................]   0% working, 1 left" in seen
         work("notes")
-        wait_until(lambda: has(b"[########################] 100% idle, 0 left"), 10)
+        wait_until(lambda: has(b"[########################] 100% idle, 0 left"))
         assert b"\x1b[1A" in seen
     finally:
         child.terminate()

@@ -39,7 +39,7 @@ def test_what_is_away_is_tried_again_and_then_buried():
     job = make("out", handler="outside", max_attempts=3)
     submit(job.name, {"n": 1, "away": True})
     assert work(job.name).again >= 1
-    wait_until(lambda: work(job.name).failed == 1, 5)
+    wait_until(lambda: work(job.name) and DeadLetter.objects.exists(), 60)
     letter = DeadLetter.objects.get()
     assert (letter.attempts, letter.error_type) == (3, "ConnectionError")
     assert state(job).retried == 2

@@ -247,7 +247,7 @@ def test_what_the_server_refuses_is_not_repeated_and_says_how_far_it_came(new, m
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_a_collector_sends_by_size_age_and_at_the_end(kind, live_server, token, job):
     def arrived(count):
-        wait_until(lambda: left(job) == count, 10)
+        wait_until(lambda: left(job) == count)
 
     def sync():
         with Tuneup(live_server.url, token) as client:
@@ -260,7 +260,7 @@ def test_a_collector_sends_by_size_age_and_at_the_end(kind, live_server, token, 
                 batch.add({"n": 1}, key="k1")
                 batch.add({"n": 8})
                 arrived(8)  # by age
-                wait_until(lambda: batch.accepted == 1, 10)
+                wait_until(lambda: batch.accepted == 1)
                 assert batch.known == 1
 
     async def asynchronous():

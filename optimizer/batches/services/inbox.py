@@ -155,6 +155,8 @@ def _claim(
     values: list[Any],
     lanes_until: datetime | None = None,
 ) -> list[Taken]:
+    if job.ordered:
+        _make_lanes(job)
     now = timezone.now()
     where, given = "job_id = %s AND available_at <= %s", [job.id, _as_stored(now)]
     order, lanes = "available_at, id", list[int]()
@@ -184,12 +186,15 @@ def _claim(
     return [Taken(*row, _moment(created_at)) for *row, created_at in taken]  # type: ignore[call-arg]
 
 
-def _lanes(job: Job, now: datetime, until: datetime | None) -> list[int]:
-    """Lock some lanes that have items, or lease them where the work is no transaction."""
+def _make_lanes(job: Job) -> None:
     if not Lane.objects.filter(job_id=job.id).exists():
         Lane.objects.bulk_create(
             [Lane(job_id=job.id, number=number) for number in range(LANES)], ignore_conflicts=True
         )
+
+
+def _lanes(job: Job, now: datetime, until: datetime | None) -> list[int]:
+    """Lock some lanes that have items, or lease them where the work is no transaction."""
     lock = (
         " FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
     )
