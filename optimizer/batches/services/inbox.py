@@ -155,8 +155,6 @@ def _claim(
     values: list[Any],
     lanes_until: datetime | None = None,
 ) -> list[Taken]:
-    if job.ordered:
-        _make_lanes(job)
     now = timezone.now()
     where, given = "job_id = %s AND available_at <= %s", [job.id, _as_stored(now)]
     order, lanes = "available_at, id", list[int]()
@@ -186,7 +184,11 @@ def _claim(
     return [Taken(*row, _moment(created_at)) for *row, created_at in taken]  # type: ignore[call-arg]
 
 
-def _make_lanes(job: Job) -> None:
+def make_lanes(job: Job) -> None:
+    """Make the lanes of an ordered job, before the transaction that takes items.
+
+    A chunk that is rolled back would take them with it, and nothing could hold its lane back then.
+    """
     if not Lane.objects.filter(job_id=job.id).exists():
         Lane.objects.bulk_create(
             [Lane(job_id=job.id, number=number) for number in range(LANES)], ignore_conflicts=True
