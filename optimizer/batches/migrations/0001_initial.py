@@ -34,6 +34,7 @@ class Migration(migrations.Migration):
                 ('error', models.CharField(blank=True, max_length=300)),
             ],
             options={
+                'verbose_name': 'call-back',
                 'ordering': ('-created_at', '-pk'),
             },
         ),

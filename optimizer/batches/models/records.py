@@ -105,6 +105,7 @@ class Callback(models.Model):
 
     class Meta:
         ordering = ("-created_at", "-pk")
+        verbose_name = "call-back"
 
     def __str__(self) -> str:
         return f"{self.event} of {self.job_id}"
