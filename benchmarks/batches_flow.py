@@ -153,7 +153,7 @@ def _aimd() -> dict[str, float]:
     supply = _Supply(adaptive.name)
     for _ in range(WARM_UP_CHUNKS):
         supply.fill()
-        _, state = working.work(adaptive, state, "size")
+        state = working.work(adaptive, state, "size")[1] or state
     ways = {f"fixed {size}": replace(adaptive, adaptive=False, chunk_items=size) for size in SIZES}
     ways["aimd"] = adaptive
     done, spent = dict.fromkeys(ways, 0), dict.fromkeys(ways, 0.0)
@@ -163,8 +163,9 @@ def _aimd() -> dict[str, float]:
             while done[name] < until:
                 supply.fill()
                 started = time.perf_counter()
-                chunk, state = working.work(job, state, "size")
+                chunk, after = working.work(job, state, "size")
                 spent[name] += time.perf_counter() - started
+                state = after or state
                 done[name] += chunk.done
     return {name: done[name] / spent[name] for name in ways} | {"aimd_items": state.chunk_items}
 
