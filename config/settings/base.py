@@ -62,6 +62,7 @@ MIDDLEWARE = [
     "optimizer.control.origin.OriginMiddleware",  # first: every response carries its request id
     "optimizer.queries.middleware.watch_queries",
     "optimizer.operations.metrics.MetricsMiddleware",
+    "optimizer.operations.query_count.QueryCountMiddleware",
     "optimizer.control.problems.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -265,6 +266,8 @@ WEB_THREADS = env.whole(
 )  # of each worker: requests at once
 CELERY_CONCURRENCY = env.whole("CELERY_CONCURRENCY", default=2, at_least=1, at_most=64)
 METRICS_DIR = Path(env.str("PROMETHEUS_MULTIPROC_DIR", default=str(VAR_DIR / "metrics")))
+# Baselines are kept there; beside the code, so that they can be compared between versions.
+METRICS_HISTORY_DIR = Path(env.str("TUNEUP_METRICS_DIR", default=str(BASE_DIR / ".metrics")))
 ADMIN_USERNAME = env.str("ADMIN_USERNAME", default="admin")
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", default="")  # "": a random one, printed once
 FIRST_API_KEY = env.str("TUNEUP_API_KEY", default="")  # "": a random one, printed once

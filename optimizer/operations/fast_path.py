@@ -100,6 +100,7 @@ def _is_plain_get(environ: dict[str, Any]) -> bool:
         environ["REQUEST_METHOD"] == "GET"
         and operations.peek().fast_answers
         and not environ.get("QUERY_STRING")
+        and "HTTP_X_COUNT_QUERIES" not in environ
         and _is_secure_enough(environ)
         and _host_is_allowed(environ.get("HTTP_HOST", ""))
     )
