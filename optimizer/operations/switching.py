@@ -37,13 +37,14 @@ def switches(only: Iterable[str] = ()) -> list[Switch]:
 
     Raises ValueError for a name without one.
     """
+    wanted = set(only)
     found = [one for one in map(_switch_of, registry.components()) if one is not None]
     names = {one.component for one in found}
-    if unknown := sorted(set(only) - names):
+    if unknown := sorted(wanted - names):
         raise ValueError(
             f"{', '.join(unknown)}: no such optimization; there are {', '.join(sorted(names))}."
         )
-    return [one for one in found if not only or one.component in only]
+    return [one for one in found if not wanted or one.component in wanted]
 
 
 def turn(chosen: Sequence[Switch], *, on: bool, reason: str) -> list[Switch]:
