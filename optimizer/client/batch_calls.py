@@ -106,10 +106,12 @@ class DeadLetters(msgspec.Struct, frozen=True):
 
 class Replayed(msgspec.Struct):
     replayed: int
+    waiting: int = 0
 
 
 class Discarded(msgspec.Struct):
     discarded: int
+    waiting: int = 0
 
 
 _BASE = "/internal/v1/batches"

@@ -244,11 +244,23 @@ def test_dead_letters_are_listed_replayed_and_discarded(call, job):
     assert call("GET", "/notes/dead-letters?error_type=KeyError")["total"] == 0
     ids = [one["id"] for one in page["dead_letters"]]
     other = make()
-    assert call("POST", "/products/dead-letters/replay", {"ids": ids}) == {"replayed": 0}
-    assert call("POST", "/notes/dead-letters/replay", {"ids": [*ids, 10**6]}) == {"replayed": 2}
+    assert call("POST", "/products/dead-letters/replay", {"ids": ids}) == {
+        "replayed": 0,
+        "waiting": 0,
+    }
+    assert call("POST", "/notes/dead-letters/replay", {"ids": [*ids, 10**6]}) == {
+        "replayed": 2,
+        "waiting": 0,
+    }
     assert [key for _, key, _ in payloads(job)] == ["k2", "k3"]
-    assert call("POST", "/notes/dead-letters/discard", {"ids": [10**6]}) == {"discarded": 0}
-    assert call("POST", "/notes/dead-letters/discard", {"all": True}) == {"discarded": 3}
+    assert call("POST", "/notes/dead-letters/discard", {"ids": [10**6]}) == {
+        "discarded": 0,
+        "waiting": 0,
+    }
+    assert call("POST", "/notes/dead-letters/discard", {"all": True}) == {
+        "discarded": 3,
+        "waiting": 0,
+    }
     assert not DeadLetter.objects.exists()
     assert left(other) == 0
 

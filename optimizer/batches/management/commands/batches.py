@@ -161,7 +161,7 @@ class Command(BaseCommand):
     def _dead_letters(self, options: dict[str, Any]) -> None:
         job_id = find(options["job"]).id
         if options["replay"] or options["discard"]:
-            pks = letters.pks(job_id, options["id"])
+            pks = letters.of_job(job_id, options["id"]).values_list("pk", flat=True)
             done = (dead_letters.replay if options["replay"] else dead_letters.discard)(pks)
             self.stdout.write(f"{done} item(s) {'replayed' if options['replay'] else 'discarded'}.")
             return
