@@ -62,7 +62,9 @@ def describe(error: BaseException) -> tuple[str, str]:
     if isinstance(error, Poison) and error.__cause__ is not None:
         error = error.__cause__
     text = "; ".join(_messages(error)) or type(error).__name__
-    return type(error).__name__, text.replace("\0", "")[:1000]
+    # No database stores NULs or lone surrogates, which a file's name may bring along.
+    text = text.replace("\0", "").encode("utf-8", "backslashreplace").decode()
+    return type(error).__name__, text[:1000]
 
 
 def _messages(error: BaseException) -> list[str]:
