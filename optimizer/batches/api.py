@@ -29,7 +29,7 @@ from optimizer.batches.schemas import (
 from optimizer.batches.selectors import dead_letters as letters
 from optimizer.batches.selectors.runs import run_of
 from optimizer.batches.services import dead_letters, operating
-from optimizer.batches.services.errors import BadItem, JobFull, UnknownJob
+from optimizer.batches.services.errors import BadItem, JobFull, TooMany, UnknownJob
 from optimizer.batches.services.runs import Overlap
 from optimizer.batches.services.submitting import Entry, Submitted, find, submit_many
 from optimizer.control.origin import current_origin
@@ -217,6 +217,9 @@ def _try(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     except BadItem as error:
         field = f"items[{error.index}].{error.field}"
         raise Problem.from_fields({field: [f"{error.message}."]}) from error
+    except TooMany as error:
+        says = f"At most {error.most} at once: that is the job's high-water mark."
+        raise Problem.from_fields({"items": [says]}) from error
     except JobFull as error:
         raise Problem(
             429,

@@ -133,7 +133,6 @@ def test_a_full_job_answers_429_and_when_to_come_again(call):
     for policy in ("refuse", "wait"):
         job = make("notes", handler="ledger", high_water_items=2, low_water_items=0)
         Job.objects.filter(pk=job.pk).update(past_high_water=policy)
-        call("POST", "/notes/items", {"items": [{"item": 1}] * 3}, status=429)
         Item.objects.create(job=job, payload="1")
         fullness.forget()
         answer = call("POST", "/notes/items", {"items": [{"item": 1}] * 2}, status=429, whole=True)
@@ -291,3 +290,22 @@ def test_a_key_needs_the_scope(client, job):
     )
     assert answer.status_code == 403
     assert left(job) == 0
+
+
+def test_an_item_that_is_nested_very_deep_is_refused(call, job):
+    body = b'{"item": ' + b"[" * 500 + b"]" * 500 + b"}"
+    problem = call("POST", "/notes/items", body, status=422)
+    assert problem["errors"][0]["field"] == "items[0].item"
+    assert "at most 100 deep" in problem["errors"][0]["message"]
+    # One that is there all the same is poison, and breaks no list.
+    Item.objects.create(job=job, payload="[" * 100_000 + "]" * 100_000)
+    assert work("notes").failed == 1
+    assert call("GET", "/notes/dead-letters")["dead_letters"][0]["item"][:3] == "[[["
+
+
+def test_more_items_than_a_job_has_room_for_are_said_to_be_too_many(call):
+    make("notes", handler="ledger", high_water_items=2, low_water_items=1)
+    problem = call("POST", "/notes/items", {"items": [{"item": 1}] * 3}, status=422)
+    assert problem["errors"] == [
+        {"field": "items", "message": "At most 2 at once: that is the job's high-water mark."}
+    ]

@@ -32,6 +32,14 @@ class JobFull(BatchError):
         self.name, self.retry_after_seconds = name, retry_after_seconds
 
 
+class TooMany(BatchError):
+    """More items in a call than the job may have waiting at all: it never has room for them."""
+
+    def __init__(self, name: str, count: int, most: int) -> None:
+        super().__init__(f"{count} items at once are more than {name!r} has room for, {most}")
+        self.name, self.most = name, most
+
+
 class Again(Exception):
     """A handler or a sink asks for another attempt later: nothing is wrong with the items.
 
