@@ -1,5 +1,6 @@
 """The batch processor's calls as they go over the wire, and what they answer."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -137,7 +138,20 @@ def encoded(given: Any) -> bytes:
         raise ValueError(f"the item must be what JSON has ({error})") from error
     if len(item) > MAX_ITEM_BYTES:
         raise ValueError(f"the item must be at most {MAX_ITEM_BYTES} bytes of JSON")
+    if b"null" in item and not _is_finite(entry.item):
+        raise ValueError("the item must have finite numbers only")
     return sent
+
+
+def _is_finite(item: Any) -> bool:
+    """Say whether all numbers are finite; JSON would have null in the place of the others."""
+    level = [msgspec.to_builtins(item)]
+    while level:
+        if any(isinstance(one, float) and not math.isfinite(one) for one in level):
+            return False
+        lists = [list(one.values()) if isinstance(one, dict) else one for one in level]
+        level = [inner for one in lists if isinstance(one, list | tuple) for inner in one]
+    return True
 
 
 @dataclass(slots=True)

@@ -40,7 +40,7 @@ def test_a_click_on_very_many_is_short_and_a_worker_does_the_rest(admin_client, 
     assert len(queries) < 30
     assert DeadLetter.objects.count() == MANY + 1
     page = " ".join(text_of(admin_client, url("batches_deadletter_changelist")).split())
-    assert f"Workers have to {asked} 2 600 more" in page
+    assert f"Workers still have to {asked} 2 600." in page
     assert LogEntry.objects.filter(change_message__startswith=f"{MANY} dead letters").exists()
     assert sweeping.has_asked_letters()
     tasks.letters()

@@ -129,14 +129,11 @@ def _flaw(raw: bytes, item: Any) -> str:
     for _ in range(MAX_DEPTH + 1):
         if any(isinstance(one, float) and not math.isfinite(one) for one in level):
             return "must have finite numbers only"  # JSON would have null in their place
-        level = [
-            inner
-            for one in level
-            if isinstance(one, dict | list | tuple)
-            for inner in (one.values() if isinstance(one, dict) else one)
-        ]
-        if not level:
+        inside = [one for one in level if isinstance(one, dict | list | tuple)]
+        if not inside:
             return ""
+        lists = [one.values() if isinstance(one, dict) else one for one in inside]
+        level = [inner for one in lists for inner in one]
     return f"must be nested at most {MAX_DEPTH} deep"
 
 
