@@ -140,7 +140,7 @@ def test_a_file_that_is_not_there_and_a_full_job_are_told(run, lines):
     make("notes", handler="ledger", high_water_items=1, low_water_items=0)
     with pytest.raises(CommandError, match="No such file"):
         run("submit", "notes", "/no/such/file")
-    with pytest.raises(CommandError, match="is full.* 0 item"):
+    with pytest.raises(CommandError, match="is full.* 1 item"):
         run("submit", "notes", lines(b"1", b"2"))
 
 

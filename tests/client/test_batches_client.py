@@ -166,6 +166,8 @@ def test_calls_are_cut_by_their_bytes_too(batches, job):
         ({"n": object()}, "what JSON has"),
         ("\ud800", "what JSON has"),
         ("x" * 262_144, "at most 262144 bytes"),
+        ({"n": [1, float("nan")]}, "finite numbers"),
+        ({"n": json.loads("[" * 100 + "]" * 100)}, "at most 100 deep"),
         (BatchItem(1, key="k" * 201), "key must be a text"),
         (BatchItem(1, order="a\0"), "order must be a text"),
     ],
