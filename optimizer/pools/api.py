@@ -83,6 +83,4 @@ def _try(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
 
 
 def _unknown(alias: str) -> Problem:
-    return Problem(
-        404, "No such pool", type="unknown-pool", detail=f"No pool is called {alias!r}."
-    )
+    return Problem(404, "No such pool", type="unknown-pool", detail=f"No pool is called {alias!r}.")

@@ -60,7 +60,10 @@ def advise(
         because = "threads that hold several at once could block one another with fewer"
     elif observed.wait_p99_seconds > observed.hold_seconds and wanted <= now:
         # Waits that the mean does not explain: it comes in bursts.
-        wanted, because = now + max(1, now // 4), "callers wait though the mean says they need not"
+        wanted, because = now + max(1, now // 4), "callers wait more than the mean explains"
     if server_room is not None and wanted * processes > server_room:
-        wanted, because = max(1, server_room // max(1, processes)), "the server has room for no more"
+        wanted, because = (
+            max(1, server_room // max(1, processes)),
+            "the server has no more room",
+        )
     return Advice(busy, by_little, share, floor, wanted, because)

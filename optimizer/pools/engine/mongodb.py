@@ -161,10 +161,10 @@ class ManagedMongo:
         now = monotonic()
         for entry in list(self._clients):
             client, listener = entry
-            if client is not self._client and not listener.held:
-                if now - listener.used_at > _DRAIN_SECONDS:
-                    self._clients.remove(entry)
-                    client.close()
+            is_drained = not listener.held and now - listener.used_at > _DRAIN_SECONDS
+            if client is not self._client and is_drained:
+                self._clients.remove(entry)
+                client.close()
             for held in list(listener.held.values()):
                 if now - held.at > self._limits.leak_threshold_seconds and not held.is_told:
                     held.is_told = True

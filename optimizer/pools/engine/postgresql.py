@@ -202,10 +202,10 @@ class ManagedConnectionPool(SupplyingPool):
         now, limits = monotonic(), self._limits
         for conn in list(self._pool):
             idles = now - conn.returned_at >= limits.idle_timeout_seconds
-            if self._is_worn(conn, now) or (idles and self._nconns > self._min_size):
-                if self._take(conn):
-                    self._close_connection(conn)
-                    self._one_less()
+            is_due = self._is_worn(conn, now) or (idles and self._nconns > self._min_size)
+            if is_due and self._take(conn):
+                self._close_connection(conn)
+                self._one_less()
         self._refill()
         leaks = list(self._tracked.leaks(now, limits.leak_threshold_seconds))
         self.statistics.leaked += len(leaks)

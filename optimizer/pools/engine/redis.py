@@ -6,6 +6,7 @@ are given by settings: `CONNECTION_POOL_CLASS` of django-redis, `REDIS_POOL_CLAS
 
 import threading
 import weakref
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -25,7 +26,7 @@ _UNBOUNDED = 1_000_000  # connections: the semaphore is the bound
 class _Tracked(AbstractConnection):
     """What is added to a connection of whatever kind; times are of the monotonic clock."""
 
-    pool: "weakref.ref[ManagedPool]"
+    pool: "Callable[[], ManagedPool | None]" = staticmethod(lambda: None)  # made by others: none
     acquired_at = 0.0
     released_at = 0.0
     connected_at = 0.0
@@ -187,9 +188,7 @@ class ManagedPool(redis.ConnectionPool):
         connection.is_told = False
         stack = trimmed(connection.stack or ())
         held = now - connection.acquired_at
-        pools.report(
-            Leak(self.alias, held, connection.thread, stack, bool(stack), came_back=True)
-        )
+        pools.report(Leak(self.alias, held, connection.thread, stack, bool(stack), came_back=True))
 
     def gauges(self) -> Gauges:
         """Return how the pool stands."""

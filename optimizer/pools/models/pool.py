@@ -126,9 +126,8 @@ class PooledConnection(SettingsRow):
     def clean(self) -> None:
         super().clean()
         wrong: dict[str, Any] = {}
-        if self.min_size is not None and self.max_size is not None:
-            if self.min_size > self.max_size:
-                wrong["min_size"] = f"Must be between 0 and max_size, {self.max_size}."
+        if None not in (self.min_size, self.max_size) and self.min_size > self.max_size:
+            wrong["min_size"] = f"Must be between 0 and max_size, {self.max_size}."
         if self.kind in DATABASE_KINDS and self.alias not in settings.DATABASES:
             known = ", ".join(settings.DATABASES)
             wrong["alias"] = f"Must be an alias of DATABASES: {known}."

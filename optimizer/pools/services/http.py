@@ -1,13 +1,13 @@
 """HTTP: one shared httpx client a target, bounded, counted, and exchanged when limits change.
 
-    from optimizer.pools import http
+from optimizer.pools import http
 
-    answer = http("payments").get("https://payments.example/status", timeout=3.0)
+answer = http("payments").get("https://payments.example/status", timeout=3.0)
 """
 
 import threading
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 

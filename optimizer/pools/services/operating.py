@@ -5,12 +5,12 @@ from datetime import timedelta
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from optimizer.control.redis import RedisAway
 from optimizer.control.revisions import change
 from optimizer.pools.models import PooledConnection
 from optimizer.pools.models.pool import MOST_SUSPENDED_SECONDS
 from optimizer.pools.services import reporter
 from optimizer.pools.services.servers import server_of
-from optimizer.control.redis import RedisAway
 
 
 class UnknownPool(Exception):
@@ -68,7 +68,9 @@ def refuse_too_many(row: PooledConnection) -> None:
         raise ValidationError({"max_size": says})
     count = processes_of(row.alias)
     if row.min_size * count > server.room:
-        says = f"{count} processes would open {row.min_size * count}; the server takes {server.room}."
+        says = (
+            f"{count} processes would open {row.min_size * count}; the server takes {server.room}."
+        )
         raise ValidationError({"min_size": says})
 
 

@@ -81,9 +81,7 @@ class Reporter:
         """Return how this process's pools stand; pools of one alias are one."""
         merged: dict[str, tuple[str, Gauges, Totals, int]] = {}
         for pool in pools.all():
-            kind, gauges, totals, count = merged.get(
-                pool.alias, (pool.kind, Gauges(), Totals(), 0)
-            )
+            kind, gauges, totals, count = merged.get(pool.alias, (pool.kind, Gauges(), Totals(), 0))
             sums = _sum(gauges, pool.gauges()), totals.plus(pool.statistics.totals())
             merged[pool.alias] = (kind, *sums, count + 1)
         now = monotonic()
@@ -93,8 +91,14 @@ class Reporter:
             recent, seconds = self._recent(alias, totals, now)
             found.append(
                 PoolReport(
-                    alias, kind, limits.min_size * count, limits.max_size * count,
-                    gauges, totals, recent, seconds,
+                    alias,
+                    kind,
+                    limits.min_size * count,
+                    limits.max_size * count,
+                    gauges,
+                    totals,
+                    recent,
+                    seconds,
                 )  # fmt: skip
             )
         status = watcher.status()

@@ -18,9 +18,11 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # it has no 
 
     @property
     def database(self) -> Any:
-        """The database of the client in force, but within a transaction of the one it began with."""
-        client = self.connection
-        if client is None or (self.session is None and not managed(self.alias).is_current(client)):
+        """The database of the client in force; within a transaction, of its own client."""
+        is_free = self.session is None
+        if self.connection is None or (
+            is_free and not managed(self.alias).is_current(self.connection)
+        ):
             self.connection = None
             self.connect()
         return self._database

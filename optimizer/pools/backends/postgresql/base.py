@@ -9,8 +9,8 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
+from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
-from django.db.backends.utils import NO_DB_ALIAS  # type: ignore[attr-defined]
 
 from optimizer.pools.engine.base import pools
 from optimizer.pools.engine.postgresql import ManagedConnectionPool
