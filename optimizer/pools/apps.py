@@ -36,6 +36,6 @@ class PoolsConfig(AppConfig):
                 seed=seeds.seed,
                 verify=verify.CHECKS,
                 icon="cable",
-                pages=(),
+                pages=(registry.Page("Live", "monitoring", "admin:pools_live"),),
             )
         )

@@ -145,6 +145,6 @@ class DetailOut(PoolOut):
 class SuspendIn(Schema):
     """For how long no connection is handed out; it ends by itself."""
 
-    model_config = {"extra": "forbid", "strict": True}  # type: ignore[assignment]
+    model_config = {"extra": "forbid", "strict": True}
 
     seconds: float = Field(gt=0, le=MOST_SUSPENDED_SECONDS, examples=[10.0])

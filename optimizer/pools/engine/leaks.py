@@ -46,7 +46,7 @@ def stack_of_thread(thread: int) -> tuple[str, ...]:
 
 
 def _places(frame: FrameType | None) -> tuple[Place, ...]:
-    places = []
+    places: list[Place] = []
     while frame is not None and len(places) < _DEPTH:
         places.append((frame.f_code, frame.f_lineno))
         frame = frame.f_back

@@ -36,13 +36,13 @@ class _Tracked(AbstractConnection):
     is_told = False
 
     def connect(self) -> None:
-        if self._sock is not None:
+        if self.is_connected:
             return
         pool, started = self.pool(), monotonic()
         if pool is not None and self.connected_at:
             pool.statistics.lost += 1  # the server has ended it while it was idle
         try:
-            super().connect()
+            super().connect()  # type: ignore[no-untyped-call]
         except Exception:
             if pool is not None:
                 pool.statistics.errors += 1
@@ -72,8 +72,8 @@ class ManagedPool(redis.ConnectionPool):
         self.alias, self.statistics = pool_alias, Statistics()
         self._limits, self._places, self._open = Limits(), FairSemaphore(1), 0
         self._recycled_at = 0.0
-        options.pop("max_connections", None)
-        super().__init__(*arguments, max_connections=_UNBOUNDED, **options)
+        options["max_connections"] = _UNBOUNDED
+        super().__init__(*arguments, **options)
         kind = self.connection_class
         self.connection_class = type(f"Tracked{kind.__name__}", (_Tracked, kind), {})
         pools.add(self)

@@ -6,12 +6,16 @@ its pool, or is closed if it is of no use any more. After a fork nothing is shar
 (`services.forks`).
 """
 
+from typing import Any
+
 from celery import Celery
-from celery.fixups.django import DjangoFixup, DjangoWorkerFixup
+from celery.fixups import django as celerys
 from django.db import DatabaseError, InterfaceError, connections
 
+_WorkerFixup: Any = celerys.DjangoWorkerFixup  # type: ignore[attr-defined]  # not in its stubs
 
-class PoolingWorkerFixup(DjangoWorkerFixup):
+
+class PoolingWorkerFixup(_WorkerFixup):  # type: ignore[misc]
     """What is done to connections around a task."""
 
     def _close_database(self) -> None:
@@ -25,20 +29,24 @@ class PoolingWorkerFixup(DjangoWorkerFixup):
                     raise
 
 
-class PoolingFixup(DjangoFixup):
+class PoolingFixup(celerys.DjangoFixup):
     """Celery's fix-up with the worker's part exchanged."""
 
+    _worker_fixup: Any
+
     @property
-    def worker_fixup(self) -> DjangoWorkerFixup:
+    def worker_fixup(self) -> Any:
         if self._worker_fixup is None:
             self._worker_fixup = PoolingWorkerFixup(self.app)
         return self._worker_fixup
 
     @worker_fixup.setter
-    def worker_fixup(self, value: DjangoWorkerFixup) -> None:
+    def worker_fixup(self, value: Any) -> None:
         self._worker_fixup = value
 
 
 def fixup(app: Celery) -> PoolingFixup:
     """Install the fix-up; named in `Celery(fixups=…)`."""
-    return PoolingFixup(app).install()  # type: ignore[return-value]
+    made = PoolingFixup(app)
+    made.install()
+    return made

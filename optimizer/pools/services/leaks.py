@@ -5,6 +5,7 @@ import socket
 from collections import deque
 from os import getpid
 from time import time
+from typing import Any
 
 import msgspec
 import redis
@@ -62,7 +63,7 @@ def send(r: redis.Redis) -> None:
 def last(pool: str = "") -> list[Told]:
     """Return the last leaks of all processes, newest first; of this one while Redis is away."""
     try:
-        rows = call(lambda r: r.lrange(_KEY, 0, -1))
+        rows: list[Any] = call(lambda r: r.lrange(_KEY, 0, -1))
         told = [*reversed(_unsent), *(msgspec.msgpack.decode(row, type=Told) for row in rows)]
     except RedisAway:
         told = list(reversed(_unsent))

@@ -149,7 +149,7 @@ def reports() -> list[ProcessReport]:
     """Return the reports of all living processes. Raises RedisAway."""
 
     def read(r: redis.Redis) -> list[ProcessReport]:
-        names: list[Any] = sorted(r.smembers(_INDEX))  # type: ignore[arg-type]
+        names: list[Any] = sorted(r.smembers(_INDEX))
         values: Any = r.mget([_REPORT + name.decode() for name in names]) if names else []
         ended = [name for name, value in zip(names, values, strict=True) if value is None]
         if ended:

@@ -14,6 +14,8 @@ _managed: dict[str, ManagedMongo] = {}
 class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # it has no types
     """A client out of `ManagedMongo`."""
 
+    connection: Any
+    run_on_commit: list[Any]
     _database: Any = None
 
     @property

@@ -5,7 +5,7 @@ A subclass, and not a pool put into Django's dictionary, because Django takes it
 """
 
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
@@ -21,6 +21,9 @@ _inherited: list[Any] = []  # the parent's, after a fork: kept, because their en
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """A connection out of the managed pool, where `OPTIONS["pool"]` is set."""
+
+    _connection_pools: ClassVar[dict[str, ManagedConnectionPool]] = {}
+    _configure_connection: Any
 
     @property
     def pool(self) -> ManagedConnectionPool | None:
