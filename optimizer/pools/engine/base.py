@@ -55,14 +55,9 @@ class Pools:
         for pool in self.all():
             pool.apply(self.limits_of(pool.alias, pool.kind))
 
-    def discard(self, pool: ManagedPool) -> None:
-        """Take a pool out."""
-        self._all.discard(pool)
-
-    def count_anew(self) -> None:
-        """Begin all statistics anew, as after a fork: what was counted is the parent's."""
-        for pool in self.all():
-            pool.statistics = Statistics()
+    def forget(self) -> None:
+        """Drop all, as after a fork: they are the parent's."""
+        self._all = WeakSet()
 
     def tell(self, leaks: Iterable[Leak]) -> None:
         """Report leaks."""

@@ -66,17 +66,17 @@ def trimmed(places: tuple[Place, ...]) -> tuple[str, ...]:
 class Sampler:
     """Say of which check-outs the stack is kept: of one in `every`, none with 0."""
 
-    __slots__ = ("_left", "every")
+    __slots__ = ("_count", "every")
 
     def __init__(self, every: int) -> None:
-        self.every = self._left = every
+        self.every, self._count = every, 0
 
     def due(self) -> bool:
         """Count a check-out; True for one in `every`."""
         if not self.every:
             return False
-        self._left -= 1
-        if self._left > 0:
+        self._count += 1
+        if self._count < self.every:
             return False
-        self._left = self.every
+        self._count = 0
         return True

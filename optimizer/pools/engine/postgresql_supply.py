@@ -61,6 +61,11 @@ class SupplyingPool(ConnectionPool[Any]):
                 if self._waiting:
                     self._maybe_grow_pool()
 
+    def _maybe_grow_pool(self) -> None:
+        # What is in the making already may be enough for all who wait.
+        if len(self._waiting) > self._nconns - len(self._tracked):
+            super()._maybe_grow_pool()
+
     def _connecting_failed(self, error: Exception, growing: bool) -> None:
         """Tell who waits, unless connections are out that may come back; the next call tries anew.
 

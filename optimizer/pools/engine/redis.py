@@ -4,6 +4,7 @@ A caller takes a place first (`FairSemaphore`), so the pool itself never has to 
 are given by settings: `CONNECTION_POOL_CLASS` of django-redis, `REDIS_POOL_CLASS` of the kernel.
 """
 
+import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -79,9 +80,15 @@ class ManagedPool(redis.ConnectionPool):
         pools.add(self)
 
     def reset(self) -> None:
+        """Begin with no connection; redis-py calls it after a fork, too."""
+        is_forked = getattr(self, "pid", os.getpid()) != os.getpid()
+        if is_forked:
+            # Another thread of the parent may have held it, and who was in is not here.
+            self._lock, self.statistics = threading.RLock(), Statistics()
         super().reset()
-        # Also after a fork, where who was in is in the parent.
         self._places, self._open = FairSemaphore(self._limits.max_size), 0
+        if is_forked:
+            pools.add(self)
 
     def make_connection(self) -> Any:
         connection = super().make_connection()

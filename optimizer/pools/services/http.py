@@ -199,6 +199,4 @@ def forget_after_fork() -> None:
     """Leave the parent's clients alone."""
     global _lock
     _lock = threading.Lock()
-    for pool in _targets.values():
-        pools.discard(pool)
     _targets.clear()

@@ -12,7 +12,6 @@ from django.db import connections
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
 
-from optimizer.pools.engine.base import pools
 from optimizer.pools.engine.postgresql import ManagedConnectionPool
 
 _lock = threading.Lock()
@@ -65,8 +64,9 @@ def close_pools() -> None:
 
 def forget_after_fork() -> None:
     """Leave the parent's connections alone: this process has none yet."""
+    global _lock
+    _lock = threading.Lock()
     for pool in DatabaseWrapper._connection_pools.values():
-        pools.discard(pool)
         pool._closed = True  # else its end would wait for threads that are not here
         _inherited.append(pool)
     DatabaseWrapper._connection_pools.clear()
