@@ -103,17 +103,17 @@ def test_connections_that_the_server_ended_are_found_when_they_are_borrowed():
 
 def test_after_a_connection_broke_in_use_the_others_are_checked():
     # Idle connections are not looked at by time here, so it is the broken one that tells.
-    with pool_of("broken", min_size=3, max_size=3, check_after_idle_seconds=3600) as pool:
-        with server("broken") as seen:
-            wait_until(lambda: seen.count() == 3)
-            conn = pool.getconn()
-            assert seen.kill() == 3
-            with pytest.raises(psycopg.OperationalError):
-                conn.execute("SELECT 1")
-            pool.putconn(conn)
-            for _ in range(6):
-                assert select(pool) == 1
-            assert pool.statistics.lost == 3
+    limits = {"min_size": 3, "max_size": 3, "check_after_idle_seconds": 3600}
+    with pool_of("broken", **limits) as pool, server("broken") as seen:
+        wait_until(lambda: seen.count() == 3)
+        conn = pool.getconn()
+        assert seen.kill() == 3
+        with pytest.raises(psycopg.OperationalError):
+            conn.execute("SELECT 1")
+        pool.putconn(conn)
+        for _ in range(6):
+            assert select(pool) == 1
+        assert pool.statistics.lost == 3
 
 
 def test_a_server_that_cannot_be_reached_is_told_at_once_and_found_again():

@@ -83,7 +83,7 @@ def test_never_more_are_in_than_the_limit_whatever_changes():
     ends = time.monotonic() + 1.0
 
     def work(seed: int) -> None:
-        chance = random.Random(seed)
+        chance = random.Random(seed)  # noqa: S311
         while time.monotonic() < ends:
             try:
                 places.acquire(chance.choice((0.0001, 0.01, 30.0)))

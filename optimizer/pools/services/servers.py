@@ -48,6 +48,12 @@ def server_of(alias: str, kind: str) -> Server | None:
     return found
 
 
+def forget() -> None:
+    """Have servers asked anew."""
+    with _lock:
+        _kept.clear()
+
+
 def _postgresql(alias: str) -> Server | None:
     try:
         with connections[alias].cursor() as cursor:
