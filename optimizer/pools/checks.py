@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DatabaseError
 
 from optimizer.pools.live import given_limits
 from optimizer.pools.models import Kind, PooledConnection
@@ -45,8 +46,7 @@ def server_limits(databases: Any = None, **_: Any) -> list[CheckMessage]:
         if kind_of_database(alias) != Kind.POSTGRESQL:
             continue
         server = server_of(alias, Kind.POSTGRESQL)
-        row = PooledConnection.objects.filter(alias=alias).first() if server else None
-        size = row.max_size if row else given_limits(alias, Kind.POSTGRESQL).max_size
+        size = _size_of(alias)
         if server and size > server.room:
             found.append(
                 Warning(
@@ -57,3 +57,11 @@ def server_limits(databases: Any = None, **_: Any) -> list[CheckMessage]:
                 )
             )
     return found
+
+
+def _size_of(alias: str) -> int:
+    try:
+        row = PooledConnection.objects.filter(alias=alias).first()
+    except DatabaseError:  # before the first migration
+        row = None
+    return int(row.max_size) if row else given_limits(alias, Kind.POSTGRESQL).max_size

@@ -68,9 +68,8 @@ def refuse_too_many(row: PooledConnection) -> None:
         raise ValidationError({"max_size": says})
     count = processes_of(row.alias)
     if row.min_size * count > server.room:
-        says = (
-            f"{count} processes would open {row.min_size * count}; the server takes {server.room}."
-        )
+        most = server.room // count
+        says = f"Must be at most {most}: the server takes {server.room} of {count} processes."
         raise ValidationError({"min_size": says})
 
 
