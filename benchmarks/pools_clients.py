@@ -16,7 +16,7 @@ import redis
 
 from benchmarks.place import own_place
 
-THREADS, ROUNDS = 8, 9
+THREADS, ROUNDS = 8, 7
 
 
 def main() -> None:
@@ -77,7 +77,7 @@ def _redis(url: str) -> dict[str, float]:
             "redis_blocking": blocking.ping,
             "redis": managed.ping,
         },
-        8000,
+        4000,
     )
 
 
@@ -117,6 +117,7 @@ def _http(address: str) -> dict[str, float]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else an answer in two parts waits for an acknowledgement
 
     def do_GET(self) -> None:
         self.send_response(200)

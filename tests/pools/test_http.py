@@ -54,7 +54,7 @@ def pool(monkeypatch):
     monkeypatch.setattr(pools, "limits_of", lambda alias, kind: Limits(max_size=3))
     made = HttpPool("tried")
     yield made
-    made._now.client.close()
+    made._now.close()
 
 
 def test_calls_share_connections_and_wait_when_all_are_in_use(pool, address):

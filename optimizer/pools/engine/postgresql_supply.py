@@ -12,6 +12,7 @@ from optimizer.pools.engine.limits import Limits
 from optimizer.pools.engine.postgresql_connections import TrackedConnection, TrackedConnections
 from optimizer.pools.engine.statistics import Gauges, Statistics
 
+_CONNECT_AT_ONCE = 4
 _NEVER = 10.0 * 365 * 86_400  # seconds: psycopg_pool's own way of shrinking is not used
 
 
@@ -24,7 +25,7 @@ class SupplyingPool(ConnectionPool[Any]):
         self._tracked = TrackedConnections(alias)
         super().__init__(
             connection_class=TrackedConnection, name=alias, min_size=0, max_size=1,
-            max_idle=_NEVER, open=False, **options,
+            max_idle=_NEVER, open=False, num_workers=_CONNECT_AT_ONCE, **options,
         )  # fmt: skip
 
     def _connect(self, timeout: float | None = None) -> Any:

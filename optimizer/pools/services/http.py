@@ -18,45 +18,7 @@ from optimizer.pools.engine.leaks import Leak, stack_of_thread
 from optimizer.pools.engine.limits import Limits
 from optimizer.pools.engine.semaphore import AcquireTimeout, FairSemaphore
 from optimizer.pools.engine.statistics import Gauges, Statistics
-
-
-class _Client:
-    """A client and how many requests it is at; an old one is closed with the last of them."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.began_at, self.requests, self.is_old = monotonic(), 0, False
-        # The semaphore is the bound; so a lower limit needs no other client.
-        self.transport = httpx.HTTPTransport(
-            limits=httpx.Limits(
-                max_connections=None,
-                max_keepalive_connections=limits.max_size,
-                keepalive_expiry=limits.idle_timeout_seconds,
-            )
-        )
-        self.client = httpx.Client(transport=self.transport, follow_redirects=False)
-
-    def connections(self) -> list[Any]:
-        """Return httpcore's connections; httpx has no public way to them."""
-        return list(self.transport._pool.connections)
-
-
-class _Trace:
-    """What httpcore tells of one request: when it had its connection, and what connecting took."""
-
-    __slots__ = ("_connecting_at", "_statistics", "got_at")
-
-    def __init__(self, statistics: Statistics) -> None:
-        self._statistics, self._connecting_at, self.got_at = statistics, 0.0, 0.0
-
-    def __call__(self, event: str, info: dict[str, Any]) -> None:
-        if event == "connection.connect_tcp.started":
-            self._connecting_at = monotonic()
-        elif event == "connection.connect_tcp.failed":
-            self._statistics.errors += 1
-        elif self._connecting_at and event.endswith("send_request_headers.started"):
-            # With TLS, where there is any.
-            self._statistics.connected(monotonic() - self._connecting_at)
-            self._connecting_at = 0.0
+from optimizer.pools.services.http_client import CountedClient
 
 
 class HttpPool:
@@ -67,9 +29,10 @@ class HttpPool:
     def __init__(self, target: str) -> None:
         self.alias, self.statistics = target, Statistics()
         self._limits, self._places = Limits(), FairSemaphore(1)
-        self._lock = threading.Lock()
+        self._lock, self._count_lock = threading.Lock(), threading.Lock()
         self._held: dict[int, tuple[float, bool]] = {}  # by thread: since when, and if it was told
-        self._now = _Client(self._limits)
+        self._open = 0
+        self._now = self._new_client()
         pools.add(self)
 
     def request(self, method: str, url: str, **options: Any) -> httpx.Response:
@@ -77,9 +40,11 @@ class HttpPool:
 
         Raises httpx.PoolTimeout where no connection came free in time, and as httpx does.
         """
-        with self.stream(method, url, **options) as answer:
-            answer.read()
-            return answer
+        client, began = self._begin()
+        try:
+            return client.client.request(method, url, **options)
+        finally:
+            self._end(client, began)
 
     def get(self, url: str, **options: Any) -> httpx.Response:
         """Send a GET; as `request`."""
@@ -92,58 +57,62 @@ class HttpPool:
     @contextmanager
     def stream(self, method: str, url: str, **options: Any) -> Iterator[httpx.Response]:
         """Send a request and give its answer before the body is read; as `request`."""
-        places, statistics = self._places, self.statistics
+        client, began = self._begin()
         try:
-            waited = places.acquire(self._limits.acquire_timeout_seconds)
+            with client.client.stream(method, url, **options) as answer:
+                yield answer
+        finally:
+            self._end(client, began)
+
+    def _begin(self) -> tuple[CountedClient, float]:
+        """Take a place, and the client to use."""
+        statistics = self.statistics
+        try:
+            waited = self._places.acquire(self._limits.acquire_timeout_seconds)
         except AcquireTimeout:
             statistics.queued += 1
             statistics.timeouts += 1
             raise httpx.PoolTimeout(
                 f"no connection to {self.alias!r} came free within "
-                f"{self._limits.acquire_timeout_seconds:g} s: {places.limit} are in use"
+                f"{self._limits.acquire_timeout_seconds:g} s: {self._places.limit} are in use"
             ) from None
         statistics.acquired += 1
         if waited:
             statistics.queued += 1
             statistics.waited(waited)
-        thread, began = threading.get_ident(), monotonic()
-        self._held[thread] = (began, False)
-        client = self._enter()
-        extensions = {**options.pop("extensions", {}), "trace": _Trace(statistics)}
-        try:
-            with client.client.stream(method, url, extensions=extensions, **options) as answer:
-                yield answer
-        finally:
-            statistics.used(monotonic() - began)
-            self._held.pop(thread, None)
-            self._leave(client)
-            places.release()
-
-    def _enter(self) -> _Client:
+        began = monotonic()
+        self._held[threading.get_ident()] = (began, False)
         with self._lock:
-            self._now.requests += 1
-            return self._now
+            client = self._now
+            client.requests += 1
+        return client, began
 
-    def _leave(self, client: _Client) -> None:
+    def _end(self, client: CountedClient, began: float) -> None:
+        self.statistics.used(monotonic() - began)
+        self._held.pop(threading.get_ident(), None)
         with self._lock:
             client.requests -= 1
             is_done = client.is_old and not client.requests
         if is_done:
-            self._close(client)
+            client.close()
+        self._places.release()
+
+    def _new_client(self) -> CountedClient:
+        return CountedClient(self._limits, self.statistics, self._opened)
+
+    def _opened(self, count: int) -> None:
+        with self._count_lock:
+            self._open += count
 
     def _exchange(self) -> None:
         """Put a new client in place; the old one goes with the last request that it is at."""
-        fresh = _Client(self._limits)
+        fresh = self._new_client()
         with self._lock:
             old, self._now = self._now, fresh
             old.is_old = True
             is_done = not old.requests
         if is_done:
-            self._close(old)
-
-    def _close(self, client: _Client) -> None:
-        self.statistics.closed += len(client.connections())
-        client.client.close()
+            old.close()
 
     def apply(self, limits: Limits) -> None:
         """Obey new limits at once; fewer or other connections need another client."""
@@ -170,7 +139,7 @@ class HttpPool:
 
     def gauges(self) -> Gauges:
         """Return how the pool stands."""
-        size, in_use = len(self._now.connections()), self._places.inside
+        size, in_use = self._open, self._places.inside
         return Gauges(
             size=size,
             idle=max(0, size - in_use),
