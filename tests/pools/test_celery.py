@@ -1,6 +1,7 @@
 """Real Celery workers keep their connections from task to task, and heal."""
 
 import os
+from typing import Any
 
 import psycopg
 import pytest
@@ -20,9 +21,10 @@ THREADS = ("--pool", "threads", "--concurrency", "2")
 
 
 def send(count):
+    task: Any = ask_the_database
     with Connection(settings.REDIS_URL) as broker:
         for _ in range(count):
-            ask_the_database.apply_async(args=(ANSWERS,), connection=broker)
+            task.apply_async(args=(ANSWERS,), connection=broker)
 
 
 def answers(redis, at_least):
@@ -33,7 +35,8 @@ def answers(redis, at_least):
 
 
 def test_the_app_has_the_fixup_that_keeps_connections():
-    assert [type(one) for one in app._fixups] == [PoolingFixup]
+    fixups: Any = vars(app)["_fixups"]
+    assert [type(one) for one in fixups] == [PoolingFixup]
 
 
 @needs_postgresql

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from optimizer.pools.engine.base import pools
+from optimizer.pools.engine.leaks import Leak
 from optimizer.pools.engine.limits import Limits
 from optimizer.pools.services import http as service
 from optimizer.pools.services.http import HttpPool, http
@@ -101,7 +102,7 @@ def test_an_address_that_nobody_listens_at_is_an_error_of_connecting(pool):
 
 
 def test_a_request_that_takes_too_long_is_told(pool, address, monkeypatch):
-    leaks = []
+    leaks: list[Leak] = []
     monkeypatch.setattr(pools, "report", leaks.append)
     pool.apply(Limits(max_size=1, leak_threshold_seconds=0.01))
     with pool.stream("GET", address):

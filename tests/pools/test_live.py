@@ -1,6 +1,7 @@
 """Limits that admins change reach pools that work, in every process."""
 
 import time
+from typing import Any
 
 import pytest
 from django.core.checks import run_checks
@@ -83,12 +84,12 @@ def test_rows_become_limits_and_pools_obey_them(redis):
     PooledConnection.objects.filter(alias="redis").update(max_size=3, idle_timeout_seconds=9)
     live.catch_up()
     assert limits_of("redis", "redis").max_size == 3
-    (pool,) = [one for one in registry.all() if one.alias == "redis"][:1]
+    pool: Any = next(one for one in registry.all() if one.alias == "redis")
     assert pool._places.limit == 3
 
 
 def test_a_follower_that_fails_keeps_nobody_from_the_settings(monkeypatch):
-    seen = []
+    seen: list[object] = []
     monkeypatch.setattr(pools, "_followers", [lambda _: 1 / 0, seen.append])
     assert pools.reload()
     assert seen == [pools.current()]
@@ -127,19 +128,20 @@ def test_recycling_replaces_the_connections_of_the_pool(redis):
 
 @needs_postgresql
 def test_djangos_connections_are_those_of_the_pool(redis):
+    wrapper: Any = connections["default"]
     connection.close()
-    before = connection.pool.statistics.totals()
+    before = wrapper.pool.statistics.totals()
     for _ in range(10):
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         connection.close()
-    news = connection.pool.statistics.totals().since(before)
+    news = wrapper.pool.statistics.totals().since(before)
     assert news.acquired == 10 and news.created <= 1
-    connection.pool.apply(Limits(max_size=2))
-    connection.ensure_timezone()  # Django closes the pool here; the next one is managed too
+    wrapper.pool.apply(Limits(max_size=2))
+    wrapper.ensure_timezone()  # Django closes the pool here; the next one is managed too
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    assert connection.pool.kind == "postgresql"
+    assert wrapper.pool.kind == "postgresql"
 
 
 @needs_postgresql

@@ -11,8 +11,10 @@ from psycopg_pool import PoolTimeout
 
 from optimizer.operations.embedded_redis import free_port
 from optimizer.pools.engine.base import pools
+from optimizer.pools.engine.leaks import Leak
 from optimizer.pools.engine.limits import Limits
 from optimizer.pools.engine.postgresql import ManagedConnectionPool
+from tests.pools import servers
 from tests.pools.servers import needs_postgresql, pool_of, server
 from tests.pools.waiting import wait_until
 
@@ -21,7 +23,7 @@ pytestmark = [needs_postgresql, pytest.mark.django_db(transaction=True)]
 
 @pytest.fixture
 def reported(monkeypatch):
-    leaks = []
+    leaks: list[Leak] = []
     monkeypatch.setattr(pools, "report", leaks.append)
     return leaks
 
@@ -119,7 +121,7 @@ def test_after_a_connection_broke_in_use_the_others_are_checked():
 def test_a_server_that_cannot_be_reached_is_told_at_once_and_found_again():
     port = free_port()
     with pool_of("away", acquire_timeout_seconds=30.0) as pool:
-        options = dict(pool.kwargs)
+        options = {**servers.options(), "application_name": "away"}
         pool.kwargs = {**options, "host": "127.0.0.1", "port": port}
         pool.recycle()
         wait_until(lambda: pool.gauges().size == 0)

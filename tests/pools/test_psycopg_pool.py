@@ -2,6 +2,7 @@
 
 import inspect
 
+import httpcore
 import httpx
 import psycopg_pool.pool
 import pytest
@@ -35,4 +36,4 @@ def test_redis_py_has_the_lists_of_its_connections():
 def test_httpx_has_the_pool_of_httpcore():
     with httpx.HTTPTransport() as transport:
         assert transport._pool._ssl_context is not None
-        assert transport._pool._network_backend.connect_tcp
+        assert isinstance(transport._pool._network_backend, httpcore.SyncBackend)

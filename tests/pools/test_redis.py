@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from django.conf import settings
@@ -13,6 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from optimizer.control import redis as access
 from optimizer.pools.engine.base import pools
+from optimizer.pools.engine.leaks import Leak
 from optimizer.pools.engine.limits import Limits
 from optimizer.pools.engine.redis import ManagedPool
 from tests.connections import cut
@@ -33,6 +35,10 @@ def open_of(pool):
     return sum(
         one.is_connected for one in (*pool._available_connections, *pool._in_use_connections)
     )
+
+
+def is_within(pool, size):
+    return open_of(pool) <= size
 
 
 def test_a_dry_pool_lets_callers_wait_instead_of_raising(pool):
@@ -74,7 +80,7 @@ def test_it_shrinks_at_once_and_grows_without_a_failed_call(pool):
     try:
         for size in (4, 1, 4, 2, 4):
             pool.apply(Limits(max_size=size))
-            wait_until(lambda size=size: open_of(pool) <= size)
+            wait_until(partial(is_within, pool, size))
             time.sleep(0.05)
     finally:
         stop.set()
@@ -113,7 +119,7 @@ def test_a_suspended_pool_lets_callers_wait(pool):
 
 
 def test_a_connection_held_for_too_long_is_told(pool, monkeypatch):
-    leaks = []
+    leaks: list[Leak] = []
     monkeypatch.setattr(pools, "report", leaks.append)
     pool.apply(Limits(max_size=4, leak_threshold_seconds=0.01))
     held = pool.get_connection()

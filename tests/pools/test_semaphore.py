@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -10,6 +11,10 @@ from optimizer.pools.engine.semaphore import AcquireTimeout, FairSemaphore
 from tests.pools.waiting import wait_until
 
 pytestmark = pytest.mark.any_database
+
+
+def has(order: list[int], count: int) -> bool:
+    return len(order) >= count
 
 
 def waiting(places: FairSemaphore, order: list[int], number: int) -> threading.Thread:
@@ -24,12 +29,12 @@ def waiting(places: FairSemaphore, order: list[int], number: int) -> threading.T
 
 
 def test_who_waits_has_a_place_in_the_order_of_coming():
-    places, order = FairSemaphore(1), []
+    places, order = FairSemaphore(1), list[int]()
     places.acquire(1.0)
     threads = [waiting(places, order, number) for number in range(5)]
     for number in range(5):
         places.release()
-        wait_until(lambda n=number: len(order) == n + 1)
+        wait_until(partial(has, order, number + 1))
     for thread in threads:
         thread.join()
     assert order == list(range(5))
@@ -46,7 +51,7 @@ def test_it_tells_in_time_that_no_place_came_free():
 
 
 def test_a_higher_limit_lets_in_who_waits_and_a_lower_one_holds_for_the_next():
-    places, order = FairSemaphore(1), []
+    places, order = FairSemaphore(1), list[int]()
     places.acquire(1.0)
     threads = [waiting(places, order, number) for number in range(2)]
     places.resize(3)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, cast
+from typing import Any
 
 import httpcore
 import httpx
@@ -65,7 +65,7 @@ class CountedClient:
         # Who may begin a request is bounded outside, so a lower limit needs no other client. The
         # way to the network is no argument of httpx's.
         transport._pool = httpcore.ConnectionPool(
-            ssl_context=cast(httpcore.ConnectionPool, transport._pool)._ssl_context,
+            ssl_context=transport._pool._ssl_context,
             max_connections=None,
             max_keepalive_connections=limits.max_size,
             keepalive_expiry=limits.idle_timeout_seconds,
