@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "ratelimit",
     "optimizer.queries",
     "optimizer.batches",
+    "optimizer.pools",
     "optimizer.operations",
 ]
 
@@ -104,7 +105,13 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 10,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
-else:
+elif env.switch("DATABASE_POOL", default=True):
+    # A pool in each process, whose limits admins change; these serve until the rows are read.
+    DATABASES["default"]["ENGINE"] = "optimizer.pools.backends.postgresql"
+    DATABASES["default"]["CONN_MAX_AGE"] = 0
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 8}
+    DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
+else:  # behind pgbouncer, which pools by itself
     DATABASES["default"]["CONN_MAX_AGE"] = env.whole(
         "DATABASE_CONN_MAX_AGE_SECONDS", default=60, at_least=0, at_most=86_400
     )
@@ -116,7 +123,7 @@ MONGODB_URI = env.str("MONGODB_URI", default="")
 DATABASE_ROUTERS: list[str] = []
 if MONGODB_URI:
     DATABASES["mongo"] = {
-        "ENGINE": "django_mongodb_backend",
+        "ENGINE": "optimizer.pools.backends.mongodb",
         "HOST": MONGODB_URI,
         "NAME": env.str("MONGODB_DATABASE", default="bot"),
         "OPTIONS": {
@@ -156,14 +163,18 @@ if is_cluster(CACHE_REDIS_URL):
         "The environment variable CACHE_REDIS_URL must be a Redis without cluster mode: neither"
         " django-redis nor Celery can use a cluster."
     )
+# A pool that waits when it is dry, and whose size admins change; the kernel's client uses it too.
+REDIS_POOL_CLASS = "optimizer.pools.engine.redis.ManagedPool"
+REDIS_SENTINEL_POOL_CLASS = "optimizer.pools.engine.redis.ManagedSentinelPool"
 
 
 def _redis_cache(prefix: str) -> dict[str, object]:
     budget = {
         "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT_SECONDS,
         "SOCKET_TIMEOUT": REDIS_TIMEOUT_SECONDS,
+        "CONNECTION_POOL_CLASS": REDIS_POOL_CLASS,
         # A retry would double the time budget.
-        "CONNECTION_POOL_KWARGS": {"retry": Retry(NoBackoff(), 0)},
+        "CONNECTION_POOL_KWARGS": {"retry": Retry(NoBackoff(), 0), "pool_alias": "cache"},
     }
     cache = {"BACKEND": "django_redis.cache.RedisCache", "KEY_PREFIX": prefix}
     watched = sentinels(CACHE_REDIS_URL)
@@ -175,6 +186,7 @@ def _redis_cache(prefix: str) -> dict[str, object]:
         "SENTINELS": watched.hosts,
         "PASSWORD": watched.password,
         **budget,
+        "CONNECTION_POOL_CLASS": REDIS_SENTINEL_POOL_CLASS,
     }
     location = f"redis://{watched.service}/{watched.db}"
     return {**cache, "LOCATION": location, "OPTIONS": options}
