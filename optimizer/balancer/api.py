@@ -31,7 +31,7 @@ T = TypeVar("T")
 MAX_BODY_BYTES = 64 * 1024**2  # at most; `max_body_bytes` says how many
 KEY_HEADER = "X-Balancer-Key"
 BACKEND_HEADER = "X-Balancer-Backend"
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 allow_larger_bodies(r"/internal/v1/balancer/[^/]+/forward/.*", MAX_BODY_BYTES, any_type=True)
 
 GroupName = Annotated[str, Path(min_length=1, max_length=48, examples=["example"])]
@@ -86,6 +86,7 @@ def calls(request: HttpRequest, group: GroupName, payload: CallsIn) -> Any:
     return {"counted": _try(outside.count, group, counted, ejected)}
 
 
+@router.api_operation(["HEAD"], "/{group}/forward/{path:path}", include_in_schema=False)
 @router.api_operation(
     METHODS,
     "/{group}/forward/{path:path}",

@@ -17,7 +17,7 @@ from django.db.utils import DatabaseError, InterfaceError
 from optimizer.balancer import live, metrics
 from optimizer.balancer.engine.addresses import BadAddress
 from optimizer.balancer.engine.settings import Backend, Group
-from optimizer.balancer.models.groups import status_ranges
+from optimizer.balancer.models.watched import status_ranges
 from optimizer.balancer.services import places, sharing
 from optimizer.balancer.services.sharing import Health, field_of
 from optimizer.control.redis import call
