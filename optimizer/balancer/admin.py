@@ -66,6 +66,12 @@ class BackendInline(SettingsInline):
         "draining",
     )
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "address" and field is not None:
+            field.widget.attrs["style"] = "min-width: 16rem"
+        return field
+
 
 @admin.register(Group)
 class GroupAdmin(SettingsRowAdmin):
@@ -79,7 +85,10 @@ class GroupAdmin(SettingsRowAdmin):
         (None, {"fields": ("name", "kind", "strategy", "zone_aware")}),
         (
             "The strategy's numbers",
-            {"fields": ("decay_seconds", "table_size", "ring_size", "bounded_load_percent")},
+            {
+                "classes": ("collapse",),
+                "fields": ("decay_seconds", "table_size", "ring_points", "bounded_load_percent"),
+            },
         ),
         (
             "Calls",
@@ -98,6 +107,7 @@ class GroupAdmin(SettingsRowAdmin):
         (
             "Checks by beat",
             {
+                "classes": ("collapse",),
                 "fields": (
                     "check_kind",
                     "check_path",
@@ -107,12 +117,13 @@ class GroupAdmin(SettingsRowAdmin):
                     "check_timeout_seconds",
                     "check_fall",
                     "check_rise",
-                )
+                ),
             },
         ),
         (
             "Ejection by how calls go",
             {
+                "classes": ("collapse",),
                 "fields": (
                     "consecutive_failures",
                     "failure_percent",
@@ -125,11 +136,14 @@ class GroupAdmin(SettingsRowAdmin):
                     "max_ejection_seconds",
                     "max_ejected_percent",
                     "probe_successes",
-                )
+                ),
             },
         ),
-        ("Few healthy, and coming back", {"fields": ("panic_percent", "slow_start_seconds")}),
-        ("Database replicas", {"fields": ("max_lag_seconds",)}),
+        (
+            "Few healthy, and coming back",
+            {"classes": ("collapse",), "fields": ("panic_percent", "slow_start_seconds")},
+        ),
+        ("Database replicas", {"classes": ("collapse",), "fields": ("max_lag_seconds",)}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

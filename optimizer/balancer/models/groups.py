@@ -62,12 +62,13 @@ class Group(Watched):
         unit="slots",
         help_text="Maglev and bounded load: size of the table, a prime number.",
     )
-    ring_size = IntegerSetting(
-        default=1024,
+    ring_points = IntegerSetting(
+        default=400,
         minimum=1,
-        maximum=1_000_000,
+        maximum=10_000,
         unit="points",
-        help_text="Ring hash: points on the ring, at least.",
+        help_text="Ring hash: points on the ring for each unit of weight, a million together at "
+        "most. More spread keys more evenly.",
     )
     bounded_load_percent = IntegerSetting(
         default=125,

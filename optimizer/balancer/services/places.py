@@ -51,3 +51,8 @@ def place_of(kind: str, address: str) -> Place:
         _known.clear()
     _known[key] = (now + _KEPT_SECONDS, place)
     return place
+
+
+def forget() -> None:
+    """Look every address up anew."""
+    _known.clear()

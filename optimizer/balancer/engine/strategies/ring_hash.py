@@ -3,40 +3,36 @@
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
-from math import ceil
 
 from optimizer.balancer.engine.endpoint import Endpoint
 from optimizer.balancer.engine.hashing import hash_bytes
 from optimizer.balancer.engine.settings import Group
 from optimizer.balancer.engine.strategies.base import Random, Strategy
 
-MAX_RING_SIZE = 8 * 1024**2
+MAX_POINTS = 1_000_000
 
 
 def build_ring(
-    addresses: Sequence[str], weights: Sequence[float], least_size: int
+    addresses: Sequence[str], counts: Sequence[int]
 ) -> tuple["array[int]", "array[int]"]:
     """Return the ring's points, in order, and which of the addresses each belongs to.
 
-    The lightest address has at least its share of `least_size` points, and the others as many more
-    as they are heavier. Points and their number are Envoy's. Source: D. Karger et al., Consistent
-    Hashing and Random Trees, 1997.
+    Each address has as many points as `counts` says. They are Envoy's for a ring of that size; but
+    there the points of all change with the number of hosts, which moves keys for no need. Source:
+    D. Karger et al., Consistent Hashing and Random Trees, 1997.
     """
-    total = sum(weights)
-    shares = [weight / total for weight in weights]
-    lightest = min(shares)
-    scale = min(ceil(lightest * least_size) / lightest, float(MAX_RING_SIZE))
-    points: list[tuple[int, int]] = []
-    hashed, target = 0, 0.0
-    for at, (address, share) in enumerate(zip(addresses, shares, strict=True)):
-        target += scale * share
-        number = 0
-        while hashed < target:
-            points.append((hash_bytes(f"{address}_{number}".encode()), at))
-            number += 1
-            hashed += 1
-    points.sort()
+    points = sorted(
+        (hash_bytes(f"{address}_{number}".encode()), at)
+        for at, (address, count) in enumerate(zip(addresses, counts, strict=True))
+        for number in range(count)
+    )
     return array("Q", (point for point, _ in points)), array("H", (at for _, at in points))
+
+
+def counts_of(weights: Sequence[int], points: int) -> list[int]:
+    """Return how many points each has: so many for a unit of weight, a million together at most."""
+    scale = min(1.0, MAX_POINTS / (points * sum(weights)))
+    return [max(1, int(points * weight * scale)) for weight in weights]
 
 
 class RingHash(Strategy):
@@ -51,10 +47,8 @@ class RingHash(Strategy):
 
     def __init__(self, endpoints: Sequence[Endpoint], group: Group, random: Random) -> None:
         self._endpoints, self._random = list(endpoints), random
-        weights = [float(one.backend.weight) for one in endpoints]
-        self._points, self._owners = build_ring(
-            [one.address for one in endpoints], weights, group.ring_size
-        )
+        counts = counts_of([one.backend.weight for one in endpoints], group.ring_points)
+        self._points, self._owners = build_ring([one.address for one in endpoints], counts)
 
     def pick(self, key: bytes) -> Endpoint:
         place = hash_bytes(key) if key else int(self._random() * 2**64)
