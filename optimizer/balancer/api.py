@@ -104,6 +104,16 @@ def forward(request: HttpRequest, group: GroupName, path: str) -> Any:
     `X-Balancer-Key` is the key of sticky groups. The API key and cookies stay here:
     `X-Backend-Authorization` is sent as `Authorization`, as is every header with this prefix.
     """
+    return _forward(request, group, path)
+
+
+@router.api_operation([*METHODS, "HEAD"], "/{group}/forward/", include_in_schema=False)
+def forward_to_base(request: HttpRequest, group: GroupName) -> Any:
+    """Send a call to the address itself."""
+    return _forward(request, group, "")
+
+
+def _forward(request: HttpRequest, group: str, path: str) -> StreamingHttpResponse:
     key = request.headers.get(KEY_HEADER, "")
     if len(key) > MAX_KEY_LENGTH:
         says = f"may have up to {MAX_KEY_LENGTH} characters."

@@ -1,6 +1,7 @@
 """A group at work: ejection, probes, panic, priorities, zones, slow start, live changes."""
 
 import threading
+from typing import Any
 
 import msgspec
 import pytest
@@ -156,14 +157,18 @@ def test_few_requests_are_not_judged_but_add_up_over_intervals():
     assert case.state("b0") == OPEN
 
 
+def in_panic(case):
+    return case.group.available.panic
+
+
 def test_panic_uses_all_and_calm_comes_back():
     case = Case(4, strategy="round_robin", panic_percent=50)
     for name in ("b0", "b1", "b2"):
         case.group.checked(name, False)
-    assert case.group.available.panic
+    assert in_panic(case)
     assert all(case.picks(400).values())
     case.group.checked("b2", True)
-    assert not case.group.available.panic
+    assert not in_panic(case)
     assert case.picks(400)["b0"] == 0
     assert [one.kind for one in case.group.news] == ["panic", "calm"]
 
@@ -260,7 +265,7 @@ def test_the_kill_switch_puts_all_back():
 
 
 def test_a_table_is_built_in_the_background_and_serves_nobody_who_is_ejected():
-    waiting = []
+    waiting: list[Any] = []
     case = Case(4, strategy="maglev")
     case.group._background = waiting.append
     case.fail("b0", 5)

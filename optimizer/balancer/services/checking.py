@@ -13,6 +13,8 @@ import msgspec
 import redis
 from django.db import connections
 from django.db.utils import DatabaseError, InterfaceError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from optimizer.balancer import live, metrics
 from optimizer.balancer.engine.addresses import BadAddress
@@ -158,6 +160,7 @@ def _redis(group: Group, backend: Backend) -> None:
         password=url.password,
         socket_timeout=seconds,
         socket_connect_timeout=seconds,
+        retry=Retry(NoBackoff(), 0),  # the next check is one
         **tls,  # type: ignore[arg-type]
     )
     with closing(client):
@@ -168,6 +171,8 @@ def _redis(group: Group, backend: Backend) -> None:
 
 
 def _sql(group: Group, backend: Backend) -> None:
+    if backend.address not in connections.settings:
+        raise Unhealthy("DATABASES has no such alias here")
     with (
         closing(connections.create_connection(backend.address)) as connection,
         connection.cursor() as cursor,
