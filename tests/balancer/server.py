@@ -41,6 +41,9 @@ class _Http(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing: callers go when they please."""
+
 
 @contextmanager
 def server(**fields: Any) -> Iterator[Server]:

@@ -53,7 +53,12 @@ def test_a_lease_that_nobody_reports_ends_and_counts_as_unreported():
     leases = Leases()
     given = leases.pick("api")
     one = endpoint_of(given)
-    wait_until(lambda: leases.tick() or not one.in_flight, 20)
+
+    def is_over():
+        leases.tick()
+        return not one.in_flight
+
+    wait_until(is_over, 20)
     assert (one.dropped, one.successes, one.failures, leases.count) == (1, 0, 0, 0)
     with pytest.raises(LeaseOver):
         leases.report("api", Report(given.lease, ok=True))
@@ -75,6 +80,7 @@ def test_a_report_reaches_the_process_that_gave_the_lease():
     make("api", *TWO)
     with children(1, HOLDER) as [holder]:
         lease = holder.read(START_SECONDS)
+        assert lease is not None
         here = Leases()
         assert not here.report("api", Report(lease, ok=True, seconds=2.0))
         holder.read_until("1 0 0 2.0", 20)
