@@ -167,7 +167,8 @@ def trouble() -> list[Row]:
                 target(p99 / usual, 1.05, "x")),
             Row("  errors", errors, "ppm", None, target(errors, 500, "ppm")),
             Row("  to the slow one", slow, "%", None, target(slow, 0.5, "%")),
-            Row("  healthy ones, largest over the mean", uneven, "%", None, target(uneven, 105, "%")),
+            Row("  healthy ones, largest over the mean", uneven, "%", None,
+                target(uneven, 105, "%")),
         ]  # fmt: skip
     return rows
 
