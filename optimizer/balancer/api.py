@@ -130,7 +130,8 @@ def _forward(request: HttpRequest, group: str, path: str) -> StreamingHttpRespon
     response = StreamingHttpResponse(_Parts(answer), status=answer.status)
     del response.headers["Content-Type"]
     for name, value in answer.headers:
-        response.headers[name] = value
+        known = response.headers.get(name)
+        response.headers[name] = value if known is None else f"{known}, {value}"
     response.headers[BACKEND_HEADER] = answer.backend
     pass_on(response)
     return response

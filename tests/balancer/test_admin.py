@@ -30,7 +30,8 @@ def played(redis, monkeypatch):
     for _ in range(10):
         sharing.sync.tick()
     with monkeypatch.context() as earlier:  # the slot of now is not shown before it is over
-        earlier.setattr(reporter.series, "_clock", lambda: time.time() - 10)
+        for one in (reporter.series, reporter.latencies):
+            earlier.setattr(one, "_clock", lambda: time.time() - 10)
         reporter.Reporter().report()
     return group
 

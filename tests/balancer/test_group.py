@@ -267,7 +267,7 @@ def test_the_kill_switch_puts_all_back():
 def test_a_table_is_built_in_the_background_and_serves_nobody_who_is_ejected():
     waiting: list[Any] = []
     case = Case(4, strategy="maglev")
-    case.group._background = waiting.append
+    case.group.chooser.background = waiting.append
     case.fail("b0", 5)
     assert len(waiting) == 1  # not built yet
     assert case.picks(500)["b0"] == 0
@@ -275,9 +275,9 @@ def test_a_table_is_built_in_the_background_and_serves_nobody_who_is_ejected():
     case.succeed("b0", 2)
     assert len(waiting) >= 2
     waiting.pop()()  # the newest wish counts, older ones are left
-    table = case.group._strategy
+    table = case.group.chooser.strategy
     waiting.pop(0)()
-    assert case.group._strategy is table
+    assert case.group.chooser.strategy is table
     assert case.picks(500)["b0"] > 50
 
 

@@ -23,9 +23,13 @@ THREE = tuple(f"http://127.0.0.1:{port}" for port in (9001, 9002, 9003))
 
 @pytest.fixture(autouse=True)
 def _nothing_counted():
-    reporter.series._unsent.clear()
+    def clear():
+        reporter.series._unsent.clear()
+        reporter.latencies._unsent.clear()
+
+    clear()
     yield
-    reporter.series._unsent.clear()
+    clear()
 
 
 @pytest.fixture

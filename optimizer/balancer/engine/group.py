@@ -3,26 +3,20 @@
 from collections import deque
 from collections.abc import Callable, Collection
 from math import exp
-from threading import Lock
+from threading import RLock
 
 from optimizer.balancer.engine import availability, breaker, outliers
 from optimizer.balancer.engine.availability import Available
+from optimizer.balancer.engine.chooser import Background, Chooser, at_once
 from optimizer.balancer.engine.endpoint import CLOSED, HALF_OPEN, OPEN, Endpoint
 from optimizer.balancer.engine.events import Event, Unavailable
 from optimizer.balancer.engine.retry_budget import RetryBudget
 from optimizer.balancer.engine.settings import Group as Settings
-from optimizer.balancer.engine.strategies import STRATEGIES, Random, Strategy
+from optimizer.balancer.engine.strategies import Random
 
 LAP_SECONDS = 0.1
 _MOST_NEWS = 200
 _LEAST_EWMA = 1e-9
-
-Background = Callable[[Callable[[], None]], None]
-
-
-def at_once(work: Callable[[], None]) -> None:
-    """Do work in the caller's thread: where nobody waits, as in simulations."""
-    work()
 
 
 class Group:
@@ -42,8 +36,9 @@ class Group:
         zone: str = "",
         ejects: bool = True,
     ) -> None:
-        self.clock, self._random, self._background = clock, random, background
-        self._lock, self._build_lock = Lock(), Lock()
+        self.clock, self._random = clock, random
+        self._lock = RLock()  # a strategy may be built by who holds it
+        self.chooser = Chooser(self._lock, random, background)
         self.settings, self.zone, self.ejects = settings, zone, ejects
         self.news: deque[Event] = deque(maxlen=_MOST_NEWS)
         now = clock()
@@ -53,8 +48,7 @@ class Group:
             one.name: Endpoint(one, now) for one in settings.backends
         }
         self.available = Available(())
-        self._strategy: Strategy | None = None
-        self._wanted = 0
+        self.refused = 0  # calls that no endpoint could take
         self._refresh(now, anew=True)
 
     def update(self, settings: Settings, *, ejects: bool = True) -> None:
@@ -85,11 +79,11 @@ class Group:
         `exclude` names backends that the call has tried already.
         """
         with self._lock:
-            strategy = self._strategy
-            if strategy is None:
-                raise Unavailable(self.settings.name, self._why_none())
+            strategy = self.chooser.strategy
             if not exclude:
                 self.retries.call()
+            if strategy is None:
+                raise self._refusal(self._why_none())
             endpoint = strategy.pick(key)
             if endpoint.in_flight >= endpoint.limit or endpoint.name in exclude:
                 endpoint = self._another(exclude)
@@ -195,10 +189,14 @@ class Group:
         free = [one for one in others if one.in_flight < one.limit]
         if free:
             return min(free, key=lambda one: (one.in_flight + 1) * (one.ewma or 1e-3) / one.weight)
-        says = "all its backends have as many calls under way as they may"
-        if not others:
-            says = "no other backend is left" if exclude else self._why_none()
-        raise Unavailable(self.settings.name, says, full=bool(others))
+        if others:
+            says = "all its backends have as many calls under way as they may"
+            raise self._refusal(says, full=True)
+        raise self._refusal("no other backend is left" if exclude else self._why_none())
+
+    def _refusal(self, says: str, *, full: bool = False) -> Unavailable:
+        self.refused += 1
+        return Unavailable(self.settings.name, says, full=full)
 
     def _why_none(self) -> str:
         if not self.endpoints:
@@ -271,8 +269,8 @@ class Group:
             pace = availability.pace(one, now, self.settings)
             if pace != one.pace:
                 one.pace, one.weight, moved = pace, one.backend.weight * pace, True
-        if moved and self._strategy is not None:
-            self._strategy.reweigh()
+        if moved:
+            self.chooser.reweigh()
 
     def _refresh(self, now: float, *, anew: bool = False) -> None:
         """Find out who takes calls now; another set of endpoints needs another strategy."""
@@ -289,28 +287,6 @@ class Group:
             one.pace = availability.pace(one, now, self.settings)
             one.weight = one.backend.weight * one.pace
         if anew or now_available.endpoints != before.endpoints:
-            self._choose_strategy()
-        elif self._strategy is not None:
-            self._strategy.reweigh()
-
-    def _choose_strategy(self) -> None:
-        endpoints, settings = self.available.endpoints, self.settings
-        self._wanted = wanted = self._wanted + 1
-        if not endpoints:
-            self._strategy = None
-            return
-        kind = STRATEGIES[settings.strategy]
-        if not kind.is_slow or self._strategy is None:
-            self._strategy = kind(endpoints, settings, self._random)
-            return
-
-        def build() -> None:
-            # The old table serves until the new one is there; one whose wish is outdated is left.
-            with self._build_lock:
-                if wanted != self._wanted:
-                    return
-                built = kind(endpoints, settings, self._random)
-                if wanted == self._wanted:
-                    self._strategy = built
-
-        self._background(build)
+            self.chooser.choose(now_available.endpoints, self.settings)
+        else:
+            self.chooser.reweigh()

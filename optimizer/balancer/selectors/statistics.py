@@ -1,4 +1,4 @@
-"""What was done in the last hour, over all processes and the clients that told of it."""
+"""What was done lately, over all processes and the clients that told of it."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -53,25 +53,36 @@ class Figures:
         return sum(with_calls) / (len(with_calls) * SLOT_SECONDS) if with_calls else 0.0
 
 
-def figures(seconds: int = 3600) -> dict[str, Figures]:
-    """Return what was counted, by group. Raises RedisAway."""
-    times, counts = reporter.series.read(seconds)
+LATELY_SECONDS = 600
+HOUR_SECONDS = 3600
+
+
+def figures(latency_seconds: int = LATELY_SECONDS) -> dict[str, Figures]:
+    """Return what was counted in the last hour, by group; latencies are of less. Raises RedisAway.
+
+    They are the most of it: an hour of them is for who needs it.
+    """
+    times, counts = reporter.series.read(HOUR_SECONDS)
     groups: dict[str, Figures] = {}
-    for name, values in counts.items():
-        group, backend, what = name.split("/")
+
+    def backend(group: str, name: str) -> BackendFigures:
         found = groups.setdefault(group, Figures(times, {})).backends
-        one = found.get(backend)
-        if one is None:
-            one = found[backend] = BackendFigures([0] * len(times), [0] * len(times))
-        total = sum(values)
+        if name not in found:
+            found[name] = BackendFigures([0] * len(times), [0] * len(times))
+        return found[name]
+
+    for name, values in counts.items():
+        group, own, what = name.split("/")
+        one, total = backend(group, own), sum(values)
         if what == reporter.PICKS:
             one.picks, one.slots = total, values
         elif what == reporter.OK:
             one.ok = total
         elif what == reporter.FAILED:
             one.failed, one.failed_slots = total, values
-        elif what == reporter.DROPPED:
-            one.unreported = total
         else:
-            one.latencies[int(what[len(reporter.BUCKET) :])] = total
+            one.unreported = total
+    for name, values in reporter.latencies.read(latency_seconds)[1].items():
+        group, own, bucket = name.split("/")
+        backend(group, own).latencies[int(bucket)] = sum(values)
     return groups

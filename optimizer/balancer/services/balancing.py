@@ -11,7 +11,6 @@ from django.conf import settings
 
 from optimizer.balancer import live, metrics
 from optimizer.balancer.engine.call import Call
-from optimizer.balancer.engine.events import Unavailable
 from optimizer.balancer.engine.group import Group
 from optimizer.balancer.engine.hashing import key_bytes
 from optimizer.balancer.engine.settings import Settings
@@ -64,15 +63,17 @@ class Balancer:
         if safe and one.settings.hedge_percentile:
             return hedging.run(one, function, hashed)
         tried: list[str] = []
+        failure: Exception | None = None
         while True:
-            call = Call(one, hashed, tuple(tried))
+            call, has_begun = Call(one, hashed, tuple(tried)), False
             try:
                 with call:
+                    has_begun = True
                     return function(call)
             except Exception as error:
-                if isinstance(error, Unavailable) and error.group == one.settings.name:
-                    metrics.REFUSED.labels(group).inc()
-                    raise
+                if not has_begun:  # no other backend could take it
+                    raise (failure or error) from None
+                failure = error
                 tried.append(call.name)
                 if not safe or not self.may_retry(one, len(tried)):
                     raise

@@ -48,11 +48,12 @@ def check_due() -> int:
     Results are written together: a backend that takes no connections delays nobody else's by more
     than its time limit.
     """
+    groups = [one for one in live.balancer.current().groups.values() if one.check_kind != "none"]
+    if not groups:
+        return 0
     shared = sharing.read()
     due: list[tuple[Group, Backend]] = []
-    for group in live.balancer.current().groups.values():
-        if group.check_kind == "none":
-            continue
+    for group in groups:
         for backend in group.backends:
             known = shared.health.get(field_of(group.name, backend.name))
             # Beat's ticks are coarse: half a second early is in time.

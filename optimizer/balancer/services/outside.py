@@ -79,11 +79,10 @@ def count(name: str, calls: list[Counted], ejected: list[Ejected]) -> int:
             reporter.FAILED: one.failed,
             reporter.DROPPED: one.unreported,
         })  # fmt: skip
-        for bucket, number in one.buckets.items():
-            if 0 <= bucket < BUCKETS:
-                counts[f"{reporter.BUCKET}{bucket}"] = number
         named = {reporter.name_of(*names, what): n for what, n in counts.items() if n}
         reporter.series.add(named)
+        buckets = {at: n for at, n in one.buckets.items() if 0 <= at < BUCKETS and n}
+        reporter.latencies.add({reporter.name_of(*names, str(at)): n for at, n in buckets.items()})
     for news in ejected:
         if group.ejects and news.backend in group.endpoints:
             first = breaker.seconds_of(1, group.settings, 0.5)

@@ -16,11 +16,12 @@ from optimizer.balancer.services.balancing import balancer
 from optimizer.control.redis import RedisAway, call, server_time
 from optimizer.control.series import Series
 
-PICKS, OK, FAILED, DROPPED, BUCKET = "p", "o", "f", "d", "b"
+PICKS, OK, FAILED, DROPPED = "p", "o", "f", "d"
 VIEWS = "tuneup:{balancer}:views"
 _VIEW = "tuneup:{balancer}:view:"
 _VIEW_SECONDS = 5
-series = Series("balancer")
+# Two, as there are many more latencies: a page reads an hour of the one, minutes of the other.
+series, latencies = Series("balancer"), Series("balancer-latency")
 
 
 class View(msgspec.Struct):
@@ -33,7 +34,7 @@ class View(msgspec.Struct):
 
 
 def name_of(group: str, backend: str, what: str) -> str:
-    """Return the name of a backend's series: its picks, outcomes, or one latency bucket."""
+    """Return the name of a backend's series: its picks, an outcome, or one latency bucket."""
     return f"{group}/{backend}/{what}"
 
 
@@ -54,6 +55,7 @@ class Reporter:
     def __init__(self) -> None:
         self._me = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._seen: dict[tuple[str, str], _Seen] = {}
+        self._refused: dict[str, tuple[Group, int]] = {}
 
     def report(self) -> None:
         """Report once; while Redis is away the charts' counts are kept, up to a bound."""
@@ -61,10 +63,12 @@ class Reporter:
         if not groups and not series.has_unsent:
             return
         for name, group in groups.items():
+            self._tell_refused(name, group)
             for endpoint in group.endpoints.values():
                 self._tell(name, endpoint)
         try:
             series.send()
+            latencies.send()
             call(lambda r: self._show(r, groups))
         except RedisAway:
             return
@@ -90,11 +94,20 @@ class Reporter:
         metrics.CALL_SECONDS.labels(*names).inc(seconds)
         counts = Counter({PICKS: int(picks), OK: int(ok), FAILED: int(failed)})
         counts[DROPPED] = int(dropped)
+        new_latencies = {}
         for bucket, count in enumerate(one.counts):
             if count and (new := count - seen.counts.get(bucket, 0)):
-                counts[f"{BUCKET}{bucket}"] = new
+                new_latencies[name_of(*names, str(bucket))] = new
                 seen.counts[bucket] = count
         series.add({name_of(*names, what): count for what, count in counts.items() if count})
+        latencies.add(new_latencies)
+
+    def _tell_refused(self, name: str, group: Group) -> None:
+        known, before = self._refused.get(name, (group, 0))
+        new = group.refused - (before if known is group else 0)
+        self._refused[name] = (group, group.refused)
+        if new:
+            metrics.REFUSED.labels(name).inc(new)
 
     def _show(self, r: redis.Redis, groups: dict[str, Group]) -> None:
         document = {
@@ -130,8 +143,9 @@ reporter = Reporter()
 
 
 def _after_fork() -> None:
-    global reporter, series
-    reporter, series = Reporter(), Series("balancer")
+    global reporter, series, latencies
+    reporter = Reporter()
+    series, latencies = Series("balancer"), Series("balancer-latency")
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -7,6 +7,7 @@ A backend's lag is told by `report_lag(group, backend, seconds)`, by whatever me
 every `LAG_SECONDS`; an older one counts as no lag known.
 """
 
+import logging
 from importlib.resources import files
 from typing import Any
 
@@ -30,6 +31,7 @@ LAG_SECONDS = 60.0
 _SYNC_TICKS = 10
 _SAME_SECONDS = 5
 
+logger = logging.getLogger(__name__)
 _lua = files("optimizer.balancer.engine")
 EJECT = Script((_lua / "eject.lua").read_text())
 NOTE = Script((_lua / "note.lua").read_text())
@@ -162,6 +164,10 @@ class Sync:
             _take_over(groups, read())
         except RedisAway:
             return  # each process decides by itself until it is back
+        except redis.ResponseError as error:  # as when it is full
+            for group in groups.values():
+                group.news.clear()
+            logger.warning("Ejections cannot be shared: %s", error)
 
 
 def _tell(group: Group) -> None:

@@ -14,7 +14,12 @@ from optimizer.balancer.engine.settings import Group
 from optimizer.balancer.engine.simulation import Model, Outcome, simulate
 from optimizer.balancer.engine.strategies import STRATEGIES
 from optimizer.balancer.live import balancer as live
-from optimizer.balancer.selectors.statistics import BackendFigures, Figures, figures
+from optimizer.balancer.selectors.statistics import (
+    HOUR_SECONDS,
+    BackendFigures,
+    Figures,
+    figures,
+)
 from optimizer.balancer.services.balancing import UnknownGroup
 
 CALLS = 20_000  # of each strategy
@@ -98,7 +103,7 @@ def plan(asked: Asked) -> Plan:
     )
     if not used:
         raise BadChoice("without", "must leave a backend")
-    recorded = figures().get(asked.group)
+    recorded = figures(HOUR_SECONDS).get(asked.group)
     rate = recorded.calls_per_second if recorded is not None else 0.0
     if recorded is None or not rate or not any(b.latencies for b in recorded.backends.values()):
         raise NothingRecorded(f"group {asked.group!r} had no calls in the last hour")
