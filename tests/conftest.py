@@ -126,7 +126,7 @@ def _fresh_process() -> Iterator[None]:
         live.forget_all()
         access.breaker.reset()
         limiter.decisions.forget()
-        balancer.forget()
+        balancer.reset()
         places.forget()
         engines.stop_all()
 

@@ -263,7 +263,8 @@ def test_wrong_calls_are_told(call):
     with server() as one:
         make("api", one.url)
         live.catch_up()
-        assert call("api/forward/x", Via="1.1 tuneup").status_code == 508
+        assert call("api/forward/x", Via="1.0 a, 1.1 tuneup").status_code == 508
+        assert call("api/forward/x", Via="1.1 tuneups-proxy").status_code == 200
         assert call("api/forward/x", X_Balancer_Key="k" * 600).status_code == 422
         Backend.objects.filter(name="api-0").update(draining=True)
         live.catch_up()

@@ -116,7 +116,7 @@ def test_a_process_that_starts_later_knows_what_is_ejected(redis):
     make("api", *FOUR)
     eject("api-0")
     tick()
-    balancer.forget()
+    balancer.reset()
     group = balancer.group("api")
     assert group.endpoints["api-0"].breaker == "closed"
     tick()
@@ -135,7 +135,7 @@ def test_the_next_ejection_is_longer_whichever_process_decides_it(redis):
         found = left.ejection("api/api-0")
         assert found is not None
         lengths.append((found.times, found.until - left.now))
-        balancer.forget()  # as another process, which knows of no ejection
+        balancer.reset()  # as another process, which knows of no ejection
         wait_until(lambda: sharing.read().ejection("api/api-0") is None, 20)
     assert [times for times, _ in lengths] == [1, 2, 3]
     assert lengths[0][1] < lengths[1][1] < lengths[2][1]

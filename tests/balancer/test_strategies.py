@@ -9,7 +9,7 @@ from optimizer.balancer.models import StrategyName
 from tests.balancer.case import Case, backends
 
 pytestmark = [pytest.mark.any_database, pytest.mark.any_python]
-WEIGHED = ["random", "weighted_round_robin", "least_connections"]
+WEIGHED = ["random", "weighted_round_robin", "least_connections", "p2c", "p2c_ewma"]
 
 
 def weighted(*weights: int):
@@ -54,6 +54,13 @@ def test_shares_follow_weights(strategy):
     under_way = [case.group.begin() for _ in range(800)]
     counts = [sum(one.name == name for one in under_way) for name in ("b0", "b1", "b2")]
     assert counts == pytest.approx([100, 200, 500], abs=45)
+
+
+@pytest.mark.parametrize("strategy", ["p2c", "p2c_ewma"])
+def test_a_heavy_backend_of_many_gets_its_share_of_two_choices(strategy):
+    case = Case(members=weighted(*[1] * 9, 11), strategy=strategy)
+    under_way = [case.group.begin() for _ in range(2000)]
+    assert sum(one.name == "b9" for one in under_way) == pytest.approx(1100, abs=120)
 
 
 def test_round_robin_takes_turns():

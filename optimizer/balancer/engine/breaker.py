@@ -8,7 +8,7 @@ Source: M. Nygard, Release It!, "Circuit Breaker"; ejection times as Envoy's, bu
 from collections.abc import Iterable
 from math import floor
 
-from optimizer.balancer.engine.endpoint import CLOSED, HALF_OPEN, OPEN, Endpoint
+from optimizer.balancer.engine.endpoint import CLOSED, HALF_OPEN, OPEN, Endpoint, Window
 from optimizer.balancer.engine.settings import Group
 
 JITTER = 0.25  # of the time, so that processes and backends do not come back in step
@@ -43,7 +43,7 @@ def half_open(endpoint: Endpoint) -> None:
     """Let an endpoint be probed; what was known of it no longer counts."""
     endpoint.breaker, endpoint.probes = HALF_OPEN, 0
     endpoint.ewma, endpoint.consecutive = 0.0, 0
-    endpoint.window.__init__()  # type: ignore[misc]
+    endpoint.window = Window()
 
 
 def close(endpoint: Endpoint, now: float) -> None:

@@ -1,5 +1,6 @@
 """What each group and backend does now, over all processes; and the buttons of backends."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import messages
@@ -7,7 +8,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.http import urlencode
 
 from optimizer.balancer.engine.histogram import percentiles
@@ -133,7 +133,7 @@ def _event(one: sharing.Told) -> dict[str, Any]:
         "name": one.backend.partition("/")[2],
         "words": words,
         "colour": colour,
-        "at": timezone.datetime.fromtimestamp(one.at, timezone.get_current_timezone()),  # type: ignore[attr-defined]
+        "at": datetime.fromtimestamp(one.at, UTC),
     }
 
 

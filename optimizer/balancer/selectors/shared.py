@@ -35,6 +35,12 @@ class BackendState:
         return self.backend.name
 
     @property
+    def shown_address(self) -> str:
+        """The address without the password that a Redis may have in it."""
+        scheme, slashes, rest = self.backend.address.rpartition("//")
+        return f"{scheme}{slashes}{rest.rpartition('@')[2]}"
+
+    @property
     def picks(self) -> int:
         return self.figures.picks
 

@@ -32,9 +32,7 @@ class Balancer:
     """All groups, with what this process knows of their backends."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._settings: Settings | None = None
-        self._groups: dict[str, Group] = {}
+        self.reset()
 
     def acquire(self, group: str, key: str | bytes = "") -> Call:
         """Return a backend of the group for a `with` block, which is timed and counted.
@@ -107,10 +105,11 @@ class Balancer:
         if self._settings is not None and current is not self._settings:
             self._obey(current)
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Begin as a process that has called no backend."""
-        with self._lock:
-            self._settings, self._groups = None, {}
+        self._lock = threading.Lock()
+        self._settings: Settings | None = None
+        self._groups: dict[str, Group] = {}
 
     def _obey(self, current: Settings) -> None:
         with self._lock:
@@ -143,8 +142,7 @@ balancer = Balancer()
 
 
 def _after_fork() -> None:
-    # What the parent has under way is not this process's.
-    balancer.__init__()  # type: ignore[misc]
+    balancer.reset()  # what the parent has under way is not this process's
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -56,4 +56,9 @@ def _named_by_connection(pairs: Headers) -> set[str]:
 
 def is_loop(given: Iterable[tuple[str, str]]) -> bool:
     """Say whether a call was forwarded here before."""
-    return any(name.lower() == "via" and MARK in value.lower() for name, value in given)
+    return any(
+        hop.split()[1:2] == [MARK]
+        for name, value in given
+        if name.lower() == "via"
+        for hop in value.lower().split(",")
+    )

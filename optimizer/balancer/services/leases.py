@@ -65,6 +65,10 @@ class Leases:
     """The leases of this process."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin as a process that has given no lease."""
         self._lock = threading.Lock()
         self._me = secrets.token_hex(6)
         self._number = 0
@@ -165,7 +169,7 @@ leases = Leases()
 
 
 def _after_fork() -> None:
-    leases.__init__()  # type: ignore[misc]
+    leases.reset()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -66,6 +66,7 @@ class Reporter:
             self._tell_refused(name, group)
             for endpoint in group.endpoints.values():
                 self._tell(name, endpoint)
+        self._forget_gone(groups)
         try:
             series.send()
             latencies.send()
@@ -101,6 +102,14 @@ class Reporter:
                 seen.counts[bucket] = count
         series.add({name_of(*names, what): count for what, count in counts.items() if count})
         latencies.add(new_latencies)
+
+    def _forget_gone(self, groups: dict[str, Group]) -> None:
+        """Leave no gauge standing where a backend has been taken away."""
+        for group, backend in list(self._seen):
+            if group not in groups or backend not in groups[group].endpoints:
+                del self._seen[group, backend]
+                metrics.IN_FLIGHT.labels(group, backend).set(0)
+                metrics.EWMA.labels(group, backend).set(0)
 
     def _tell_refused(self, name: str, group: Group) -> None:
         known, before = self._refused.get(name, (group, 0))

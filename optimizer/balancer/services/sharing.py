@@ -96,18 +96,17 @@ def field_of(group: str, backend: str) -> str:
 
 
 def read() -> Shared:
-    """Return what is shared, in one trip. Raises RedisAway."""
+    """Return what is shared. Raises RedisAway."""
 
     def fetch(r: redis.Redis) -> list[Any]:
         pipe = r.pipeline(transaction=False)
-        pipe.eval("return redis.call('TIME')", 1, EJECTIONS)
         for key in (EJECTIONS, HEALTH, LAG):
             pipe.hgetall(key)
-        return pipe.execute()
+        return [server_time(r), *pipe.execute()]
 
-    (seconds, micros), ejections, health, lag = call(fetch)
+    now, ejections, health, lag = call(fetch)
     return Shared(
-        int(seconds) + int(micros) / 1e6,
+        now,
         _decoded(ejections, Ejection),
         _decoded(health, Health),
         _decoded(lag, Lag),

@@ -1,13 +1,12 @@
 """The power of two choices by peak EWMA."""
 
-from collections.abc import Sequence
-
 from optimizer.balancer.engine.endpoint import Endpoint
-from optimizer.balancer.engine.settings import Group
-from optimizer.balancer.engine.strategies.base import Random, Strategy
+from optimizer.balancer.engine.strategies.power_of_two import PowerOfTwo
+
+_UNKNOWN_SECONDS = 1e6
 
 
-class PowerOfTwoEwma(Strategy):
+class PowerOfTwoEwma(PowerOfTwo):
     """Of two random endpoints the cheaper one: latency times calls under way, for its weight.
 
     A failure counts as the time-out at least, so that what fails fast draws no calls. An endpoint
@@ -15,18 +14,18 @@ class PowerOfTwoEwma(Strategy):
     under way it costs more than any other. Source: Finagle's p2cPeakEwma (R. Sorokine).
     """
 
-    __slots__ = ("_count", "_endpoints", "_random")
-
-    def __init__(self, endpoints: Sequence[Endpoint], group: Group, random: Random) -> None:
-        self._endpoints, self._count, self._random = list(endpoints), len(endpoints), random
+    __slots__ = ()
 
     def pick(self, key: bytes) -> Endpoint:
         count, random = self._count, self._random
-        first = int(random() * count)
-        one = self._endpoints[first]
-        if count == 1:
-            return one
-        other = self._endpoints[(first + 1 + int(random() * (count - 1))) % count]
+        if self._sums:
+            one, other = self._drawn(), self._drawn()
+        else:
+            first = int(random() * count)
+            one = self._endpoints[first]
+            if count == 1:
+                return one
+            other = self._endpoints[(first + 1 + int(random() * (count - 1))) % count]
         load, its_load = one.in_flight, other.in_flight
         if its_load >= other.limit:
             return one
@@ -35,6 +34,3 @@ class PowerOfTwoEwma(Strategy):
         cost = (one.ewma or (load and _UNKNOWN_SECONDS)) * (load + 1) * other.weight
         its_cost = (other.ewma or (its_load and _UNKNOWN_SECONDS)) * (its_load + 1) * one.weight
         return one if cost <= its_cost else other
-
-
-_UNKNOWN_SECONDS = 1e6
