@@ -130,6 +130,15 @@ def test_checks_that_are_switched_off_count_no_more():
         assert group.endpoints["api-0"].healthy is None
 
 
+def test_one_worker_checks_at_a_time(redis):
+    make("api", "http://127.0.0.1:9001", check_kind="tcp")
+    redis.set(checking.TURN, "1", ex=60)
+    assert check() == 0
+    redis.delete(checking.TURN)
+    assert check() == 1
+    assert not redis.exists(checking.TURN)
+
+
 def test_many_backends_are_checked_at_once():
     with server(delay_seconds=0.3) as one:
         addresses = [f"{one.url}/{n}" for n in range(12)]

@@ -3,11 +3,13 @@
 import time
 
 import pytest
+from redis.exceptions import ResponseError
 
-from optimizer.balancer import balancer
+from optimizer.balancer import balancer, metrics
 from optimizer.balancer.models import Backend
 from optimizer.balancer.selectors.shared import overview
 from optimizer.balancer.services import reporter, sharing
+from optimizer.control import live
 from optimizer.control.redis import RedisAway
 from tests.balancer.case import make
 from tests.children import children
@@ -192,3 +194,36 @@ def test_what_was_counted_is_told_once(redis, monkeypatch):
     assert 0.02 <= by_name["api-0"].p99_seconds <= 0.0225
     assert sum(one.traffic_share for one in found.backends) == pytest.approx(1)
     assert by_name["api-0"].weight_share == 0.25
+
+
+@pytest.mark.django_db
+def test_a_backend_that_is_taken_away_leaves_no_gauge_standing(redis):
+    make("api", *FOUR)
+    group, tells = balancer.group("api"), reporter.Reporter()
+    while group.begin().name != "api-0":
+        pass
+    tells.report()
+    under_way = metrics.IN_FLIGHT.labels("api", "api-0")
+    assert under_way._value.get() == 1
+    Backend.objects.filter(name="api-0").delete()
+    live.catch_up()
+    balancer.group("api")
+    tells.report()
+    assert under_way._value.get() == 0
+
+
+@pytest.mark.django_db
+def test_a_redis_that_is_full_costs_the_sharing_alone(redis, monkeypatch, caplog):
+    make("api", *FOUR)
+    endpoint = eject("api-0")
+
+    def full(*_):
+        raise ResponseError("OOM command not allowed when used memory > 'maxmemory'.")
+
+    monkeypatch.setattr(sharing.EJECT, "run", full)
+    tick()
+    assert "cannot be shared: OOM" in caplog.text
+    assert endpoint.breaker == "open"
+    monkeypatch.undo()
+    tick()
+    assert endpoint.breaker == "open"  # until its own time is over

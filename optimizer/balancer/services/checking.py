@@ -26,6 +26,7 @@ from optimizer.control.redis import call
 
 AT_ONCE = 32
 MAX_SECONDS = 20.0  # of one turn
+TURN = "tuneup:{balancer}:checking"
 _MAX_BODY_BYTES = 256 * 1024
 
 
@@ -45,12 +46,18 @@ class Checked:
 def check_due() -> int:
     """Check the backends whose turn it is; return how many were. Raises RedisAway.
 
-    Results are written together: a backend that takes no connections delays nobody else's by more
-    than its time limit.
+    One worker does it at a time: backends that hang must not keep all of them.
     """
     groups = [one for one in live.balancer.current().groups.values() if one.check_kind != "none"]
-    if not groups:
+    if not groups or not call(lambda r: r.set(TURN, "1", nx=True, ex=int(MAX_SECONDS) + 10)):
         return 0
+    try:
+        return _check_due(groups)
+    finally:
+        call(lambda r: r.delete(TURN))
+
+
+def _check_due(groups: list[Group]) -> int:
     shared = sharing.read()
     due: list[tuple[Group, Backend]] = []
     for group in groups:
