@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from contextvars import copy_context
 from typing import TypeVar
 
@@ -42,27 +43,21 @@ def run(group: Group, function: Callable[[Call], T], key: bytes) -> T:
     Raises Unavailable, and the first one's error where both fail. What comes later is counted and
     thrown away.
     """
-
-    def attempt(call: Call) -> T:
-        with call:
-            return function(call)
-
-    first = Call(group, key)
-    first_done = _submit(attempt, first)
+    first = Call(group, key).__enter__()
+    first_done = _submit(function, first)
     done, _ = wait((first_done,), timeout=delay_seconds(group))
     if done or not group.may_retry():
         return first_done.result()
+    try:
+        second = Call(group, key, (first.name,)).__enter__()
+    except Unavailable:
+        return first_done.result()
     metrics.RETRIES.labels(group.settings.name).inc()
-    second_done = _submit(attempt, Call(group, key, (first.name,)))
+    second_done = _submit(function, second)
     done, pending = wait((first_done, second_done), return_when=FIRST_COMPLETED)
-    for one in (*(f for f in done if f.exception() is None), *pending):
-        try:
+    for one in (*done, *pending):
+        if one.exception() is None:  # it waits for the one that is pending
             return one.result()
-        except Unavailable:
-            continue  # there was no second backend
-        except Exception:
-            if one is first_done:
-                raise
     return first_done.result()
 
 
@@ -76,8 +71,15 @@ def delay_seconds(group: Group) -> float | None:
     return percentile(counts, group.settings.hedge_percentile / 100)
 
 
-def _submit(attempt: Callable[[Call], T], call: Call) -> "Future[T]":
-    return _threads.get().submit(copy_context().run, attempt, call)
+def _submit(function: Callable[[Call], T], call: Call) -> "Future[T]":
+    """Run the function in a thread, and end the call, which has begun, there."""
+
+    def work() -> T:
+        with ExitStack() as stack:
+            stack.push(call)
+            return function(call)
+
+    return _threads.get().submit(copy_context().run, work)
 
 
 def _after_fork() -> None:
