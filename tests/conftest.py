@@ -115,6 +115,8 @@ def redis() -> Iterator[Redis]:
 def _fresh_process() -> Iterator[None]:
     """Let each test begin as a process that has read no settings and seen no outage."""
     from caching.services import engines
+    from optimizer.balancer import balancer
+    from optimizer.balancer.services import places
     from optimizer.control import live
     from optimizer.control import redis as access
     from ratelimit import limiter
@@ -124,6 +126,8 @@ def _fresh_process() -> Iterator[None]:
         live.forget_all()
         access.breaker.reset()
         limiter.decisions.forget()
+        balancer.reset()
+        places.forget()
         engines.stop_all()
 
     forget()

@@ -56,6 +56,7 @@ INSTALLED_APPS = [
     "optimizer.queries",
     "optimizer.batches",
     "optimizer.pools",
+    "optimizer.balancer",
     "optimizer.operations",
 ]
 
@@ -238,6 +239,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 300.0,
         "options": {"expire_seconds": 300},
     },
+    "balancer-check": {
+        "task": "balancer.check",
+        "schedule": 2.0,
+        "options": {"expire_seconds": 2},
+    },
     "queries-collect": {
         "task": "queries.collect",
         "schedule": 15.0,
@@ -284,6 +290,7 @@ ADMIN_USERNAME = env.str("ADMIN_USERNAME", default="admin")
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", default="")  # "": a random one, printed once
 FIRST_API_KEY = env.str("TUNEUP_API_KEY", default="")  # "": a random one, printed once
 WEBHOOK_SECRET = env.str("WEBHOOK_SECRET", default="")  # "": call-backs are not signed
+BALANCER_ZONE = env.str("TUNEUP_ZONE", default="")  # where this process stands
 CI = env.switch("CI", default=False)  # every service the tests can use must be there
 
 # --- Web ------------------------------------------------------------------------------------

@@ -1,4 +1,7 @@
-"""The Python client for bot code: typed, pooled, sync and async. Needs httpx and msgspec alone."""
+"""The Python client for bot code: typed, pooled, sync and async.
+
+It needs httpx and msgspec; `balancer`, which picks in the bot's process, needs xxhash as well.
+"""
 
 from optimizer.client.async_collecting import AsyncCollector
 from optimizer.client.batch_calls import (

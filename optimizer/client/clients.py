@@ -1,8 +1,9 @@
 """The two clients: the same calls, one blocking and one for asyncio."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
 
@@ -22,6 +23,10 @@ from optimizer.client.protocol import (
     read_answer,
 )
 from optimizer.client.queries import AsyncQueries, Queries
+
+if TYPE_CHECKING:
+    from optimizer.client.async_balancer import AsyncBalancer
+    from optimizer.client.balancer import Balancer
 
 T = TypeVar("T")
 Charges = Iterable[Charge | Sequence[Any]]  # a Charge, or a tuple of its fields
@@ -72,6 +77,13 @@ class Tuneup:
         self.queries = Queries(self._send)
         self.batches = Batches(self._send, submit_seconds)
         self.pools = Pools(self._send)
+
+    @cached_property
+    def balancer(self) -> "Balancer":
+        """The load balancer, which picks in this process."""
+        from optimizer.client.balancer import Balancer  # it needs xxhash, all else does not
+
+        return Balancer(self._send)
 
     def check(self, subject: str, *, cost: int = 1, scope: str = "") -> Decision:
         """Spend `cost` tokens of the subject's bucket if they are there.
@@ -154,6 +166,8 @@ class Tuneup:
 
     def close(self) -> None:
         """Close the connections."""
+        if "balancer" in vars(self):
+            self.balancer.close()
         self._http.close()
 
     def __enter__(self) -> Self:
@@ -189,6 +203,13 @@ class AsyncTuneup:
         self.queries = AsyncQueries(self._send)
         self.batches = AsyncBatches(self._send, submit_seconds)
         self.pools = AsyncPools(self._send)
+
+    @cached_property
+    def balancer(self) -> "AsyncBalancer":
+        """The load balancer, which picks in this process."""
+        from optimizer.client.async_balancer import AsyncBalancer
+
+        return AsyncBalancer(self._send)
 
     async def check(self, subject: str, *, cost: int = 1, scope: str = "") -> Decision:
         """Spend `cost` tokens of the subject's bucket if they are there; see `Tuneup.check`."""
@@ -267,6 +288,8 @@ class AsyncTuneup:
 
     async def aclose(self) -> None:
         """Close the connections."""
+        if "balancer" in vars(self):
+            await self.balancer.aclose()
         await self._http.aclose()
 
     async def __aenter__(self) -> Self:

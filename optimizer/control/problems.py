@@ -7,21 +7,31 @@ from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 CONTENT_TYPE = "application/problem+json"
 # Where a program talks to us; elsewhere people read pages.
 API_PATHS = ("/internal/", "/health", "/ready", "/metrics", "/api/")
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _larger_bodies: dict[re.Pattern[str], int] = {}
+_any_bodies: list[re.Pattern[str]] = []
 
 
-def allow_larger_bodies(path: str, max_bytes: int) -> None:
+def allow_larger_bodies(path: str, max_bytes: int, *, any_type: bool = False) -> None:
     """Let bodies to the paths that fit a regular expression as a whole have up to so many bytes.
 
     Their views call `request.read()`: Django's own limit is that of `request.body`, for all paths.
+    With `any_type` they need not be JSON.
     """
     _larger_bodies[re.compile(path)] = max_bytes
+    if any_type:
+        _any_bodies.append(re.compile(path))
+
+
+def pass_on(response: HttpResponseBase) -> None:
+    """Let a response be sent as it is, though it may be an error: it is another server's."""
+    response._passed_on = True  # type: ignore[attr-defined]
+    response._has_been_logged = True  # type: ignore[attr-defined]
 
 
 class Problem(Exception):
@@ -92,6 +102,8 @@ class ProblemMiddleware:
             return respond(refused)
         response = self.get_response(request)
         content_type = response.get("Content-Type", "")
+        if getattr(response, "_passed_on", False):
+            return response
         if response.status_code >= 400 and not content_type.startswith(CONTENT_TYPE):
             # In place, so that the headers other middleware set stay.
             problem = respond(Problem(response.status_code))
@@ -115,7 +127,8 @@ def _refuse_body(request: HttpRequest) -> Problem | None:
         limit = _limit_of(request.path)
     if int(length) > limit:
         return Problem(413, detail=f"A body may have up to {limit} bytes.")
-    if int(length) and request.content_type != "application/json":
+    is_free = any(pattern.fullmatch(request.path) for pattern in _any_bodies)
+    if int(length) and request.content_type != "application/json" and not is_free:
         return Problem(415, detail="The Content-Type must be application/json.")
     return None
 

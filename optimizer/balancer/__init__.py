@@ -1,0 +1,17 @@
+"""Load balancer: distributes a bot's calls over backends, and learns from how they go."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from optimizer.balancer.services.balancing import balancer as balancer
+
+__all__ = ["balancer"]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, because Django imports this package before its apps are ready.
+    if name == "balancer":
+        from optimizer.balancer.services.balancing import balancer
+
+        return balancer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

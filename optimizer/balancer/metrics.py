@@ -1,0 +1,35 @@
+"""Prometheus metrics of the load balancer. Groups and backends are few: their names are labels."""
+
+from prometheus_client import Counter, Gauge
+
+_NAMES = ("group", "backend")
+CALLS = Counter(
+    "tuneup_balancer_calls_total",
+    "Calls that ended, by outcome (ok, failed, unreported).",
+    (*_NAMES, "outcome"),
+)
+CALL_SECONDS = Counter(
+    "tuneup_balancer_call_seconds_total", "What the calls that ended took together.", _NAMES
+)
+IN_FLIGHT = Gauge(
+    "tuneup_balancer_in_flight_calls",
+    "Calls under way in the living processes.",
+    _NAMES,
+    multiprocess_mode="livesum",
+)
+EWMA = Gauge(
+    "tuneup_balancer_ewma_seconds",
+    "The highest peak EWMA of the living processes.",
+    _NAMES,
+    multiprocess_mode="livemax",
+)
+EJECTIONS = Counter(
+    "tuneup_balancer_ejections_total", "Ejections that a process decided.", (*_NAMES, "reason")
+)
+RETRIES = Counter("tuneup_balancer_retries_total", "Calls sent to another backend.", ("group",))
+REFUSED = Counter(
+    "tuneup_balancer_refused_calls_total", "Calls that no backend could take.", ("group",)
+)
+CHECKS = Counter(
+    "tuneup_balancer_checks_total", "Active health checks, by outcome.", (*_NAMES, "outcome")
+)

@@ -1,0 +1,1 @@
+"""The balancer's own pages in the admin."""

@@ -1,0 +1,1 @@
+"""Pick, report, share, check, forward."""
