@@ -15,7 +15,7 @@ from redis.retry import Retry
 from config.csp import STRICT_POLICY
 from config.environment import Environment
 from config.logging import logging_settings
-from config.settings.beat import CELERY_BEAT_SCHEDULE  # noqa: F401
+from config.settings.beat import SCHEDULE
 from config.settings.unfold import UNFOLD  # noqa: F401
 from optimizer.control.redis_urls import is_cluster, sentinels
 
@@ -222,6 +222,7 @@ if (_watched := sentinels(CELERY_BROKER_URL)) is not None:
         for host, port in _watched.hosts
     )
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULE = SCHEDULE
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "tuneup"
 CELERY_TASK_QUEUES = [

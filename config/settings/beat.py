@@ -1,7 +1,7 @@
 """What beat has the workers do, and how often."""
 
 # Beat puts these into the admin's periodic tasks when it starts; switched off there they stay off.
-CELERY_BEAT_SCHEDULE = {
+SCHEDULE: dict[str, dict[str, object]] = {
     # One that no worker has begun before the next is due would only pile up.
     "caching-sweep": {
         "task": "caching.sweep",
