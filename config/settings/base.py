@@ -235,6 +235,9 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 
+# --- What components have of each other -------------------------------------------------------
+BACKENDS = "optimizer.balancer.balancer"  # picks a backend for balancer:// addresses
+
 # --- Live settings ----------------------------------------------------------------------------
 WATCH_LIVE_SETTINGS = True  # a thread a process follows the revisions; tests switch it off
 
