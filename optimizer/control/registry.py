@@ -12,10 +12,14 @@ from optimizer.control.live import LiveSettings
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One self-check against the running system: `run` raises AssertionError when it fails."""
+    """One self-check against the running system: `run` raises AssertionError when it fails.
+
+    `advice` says what to do then.
+    """
 
     name: str
     run: Callable[[], str | None]
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ class OperationsConfig(AppConfig):
 
     def ready(self) -> None:
         from optimizer.control import registry
+        from optimizer.operations import verify
         from optimizer.operations.live import operations
 
         def status() -> dict[str, Any]:
@@ -27,7 +28,12 @@ class OperationsConfig(AppConfig):
                 description="Health, metrics, and the outer wall.",
                 live=operations,
                 status=status,
+                verify=verify.CHECKS,
                 icon="monitoring",
+                pages=(
+                    registry.Page("Verification", "verified", "admin:operations_verification"),
+                    registry.Page("Baselines", "speed", "admin:operations_baselines"),
+                ),
                 platform=True,
             )
         )

@@ -15,6 +15,8 @@ class Operations(msgspec.Struct, frozen=True):
     trusted_proxy_count: int = 0
     metrics_allowed_networks: tuple[Network, ...] = ()
     check_timeout_seconds: float = 1.0
+    fast_answers: bool = True
+    answer_age_seconds: float = 1.0
 
 
 def load() -> Operations:
@@ -27,6 +29,8 @@ def load() -> Operations:
         trusted_proxy_count=row.trusted_proxy_count,
         metrics_allowed_networks=parse_networks(row.metrics_allowed_networks),
         check_timeout_seconds=row.check_timeout_seconds,
+        fast_answers=row.fast_answers,
+        answer_age_seconds=row.answer_age_seconds,
     )
 
 

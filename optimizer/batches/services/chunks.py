@@ -33,11 +33,6 @@ class Chunk:
     one_by_one_seconds: float | None = None  # an item, where it was measured
     in_bulk_seconds: float = 0.0
 
-    @property
-    def is_full(self) -> bool:
-        """Whether more may wait."""
-        return self.taken >= self.size
-
 
 @dataclass(frozen=True, slots=True)
 class Work:

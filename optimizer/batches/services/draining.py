@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 QUICK_RETRIES = 3  # of a deadlock or a lock time-out, at once
 _QUICK_SECONDS = 0.1
 _LONGEST_LOOK_SECONDS = 2.0  # the sweep comes by then
+_LOOK_AGAIN_SECONDS = 0.2
 
 
 @dataclass(slots=True)
@@ -95,7 +96,10 @@ def drain(
         if reason == SHUTDOWN or time.monotonic() >= until:
             turn.ended = "time" if chunk.taken else "empty"
             return turn
-        if not chunk.taken and (run is not None or reason):
+        if not chunk.taken:
+            # Others have it in hand, or its lanes are held: looking at once again finds the same.
+            if run is None and not reason:
+                turn.ended, turn.look_in_seconds = "not due", _LOOK_AGAIN_SECONDS
             return turn
 
 
