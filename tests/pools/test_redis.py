@@ -153,7 +153,7 @@ def test_a_child_does_not_wait_for_a_lock_that_another_thread_held(pool):
             client.ping()
             gauges = pool.gauges()
             os._exit(0 if (gauges.size, gauges.in_use, pool.statistics.created) == (1, 0, 1) else 1)
-    ended = []
+    ended: list[int] = []
 
     def has_ended():
         ended[:] = os.waitpid(child, os.WNOHANG)
