@@ -15,6 +15,7 @@ from redis.retry import Retry
 from config.csp import STRICT_POLICY
 from config.environment import Environment
 from config.logging import logging_settings
+from config.settings.beat import CELERY_BEAT_SCHEDULE  # noqa: F401
 from config.settings.unfold import UNFOLD  # noqa: F401
 from optimizer.control.redis_urls import is_cluster, sentinels
 
@@ -207,40 +208,6 @@ if (_watched := sentinels(CELERY_BROKER_URL)) is not None:
         for host, port in _watched.hosts
     )
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
-# Beat puts these into the admin's periodic tasks when it starts; switched off there they stay off.
-CELERY_BEAT_SCHEDULE = {
-    # One that no worker has begun before the next is due would only pile up.
-    "caching-sweep": {
-        "task": "caching.sweep",
-        "schedule": 60.0,
-        "options": {"expire_seconds": 60},
-    },
-    "batches-sweep": {
-        "task": "batches.sweep",
-        "schedule": 2.0,
-        "options": {"expire_seconds": 2},
-    },
-    "batches-forget": {
-        "task": "batches.forget",
-        "schedule": 300.0,
-        "options": {"expire_seconds": 300},
-    },
-    "queries-collect": {
-        "task": "queries.collect",
-        "schedule": 15.0,
-        "options": {"expire_seconds": 15},
-    },
-    "queries-look-for-indexes": {
-        "task": "queries.look_for_indexes",
-        "schedule": 300.0,
-        "options": {"expire_seconds": 300},
-    },
-    "queries-forget": {
-        "task": "queries.forget",
-        "schedule": 3600.0,
-        "options": {"expire_seconds": 3600},
-    },
-}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "tuneup"
 CELERY_TASK_QUEUES = [
@@ -252,6 +219,18 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+
+# --- Mail -----------------------------------------------------------------------------------
+EMAIL_URL = env.str("EMAIL_URL", default="")  # "": alerts cannot be sent by mail
+_mail = env.mail_url("EMAIL_URL")
+EMAIL_BACKEND = _mail.get("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
+EMAIL_HOST, EMAIL_PORT = _mail.get("EMAIL_HOST", "localhost"), _mail.get("EMAIL_PORT") or 25
+EMAIL_HOST_USER = _mail.get("EMAIL_HOST_USER") or ""
+EMAIL_HOST_PASSWORD = _mail.get("EMAIL_HOST_PASSWORD") or ""
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.get("EMAIL_USE_TLS", False), _mail.get("EMAIL_USE_SSL", False)
+EMAIL_FILE_PATH = _mail.get("EMAIL_FILE_PATH") or None
+EMAIL_TIMEOUT = 5  # seconds
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="tuneup@localhost")
 
 # --- Live settings ----------------------------------------------------------------------------
 WATCH_LIVE_SETTINGS = True  # a thread a process follows the revisions; tests switch it off
@@ -268,7 +247,7 @@ METRICS_DIR = Path(env.str("PROMETHEUS_MULTIPROC_DIR", default=str(VAR_DIR / "me
 ADMIN_USERNAME = env.str("ADMIN_USERNAME", default="admin")
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", default="")  # "": a random one, printed once
 FIRST_API_KEY = env.str("TUNEUP_API_KEY", default="")  # "": a random one, printed once
-WEBHOOK_SECRET = env.str("WEBHOOK_SECRET", default="")  # "": call-backs are not signed
+WEBHOOK_SECRET = env.str("WEBHOOK_SECRET", default="")  # "": messages are not signed
 CI = env.switch("CI", default=False)  # every service the tests can use must be there
 
 # --- Web ------------------------------------------------------------------------------------

@@ -9,8 +9,12 @@ class OperationsConfig(AppConfig):
     verbose_name = "Operations"
 
     def ready(self) -> None:
-        from optimizer.control import registry
+        from optimizer.control import registry, ticker
+        from optimizer.operations import figures
         from optimizer.operations.live import operations
+        from optimizer.operations.services import http_counts, seeds
+
+        ticker.register(http_counts.report, seconds=1.0)
 
         def status() -> dict[str, Any]:
             now = operations.current()
@@ -27,6 +31,8 @@ class OperationsConfig(AppConfig):
                 description="Health, metrics, and the outer wall.",
                 live=operations,
                 status=status,
+                seed=seeds.seed,
+                figures=figures.FIGURES,
                 icon="monitoring",
                 platform=True,
             )

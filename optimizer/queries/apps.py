@@ -8,7 +8,7 @@ class QueriesConfig(AppConfig):
 
     def ready(self) -> None:
         from optimizer.control import registry, ticker
-        from optimizer.queries import checks, selectors, verify  # noqa: F401
+        from optimizer.queries import checks, figures, selectors, verify  # noqa: F401
         from optimizer.queries.live import queries
         from optimizer.queries.services import capture, mongo, reporter, sources
 
@@ -26,6 +26,7 @@ class QueriesConfig(AppConfig):
                 status=selectors.status,
                 router="optimizer.queries.api.router",
                 verify=verify.CHECKS,
+                figures=figures.FIGURES,
                 icon="manage_search",
                 pages=(
                     registry.Page("Live", "monitoring", "admin:queries_live"),

@@ -1,41 +1,17 @@
-"""Call-backs: a Celery task or a signed webhook hears when a run ends or an inbox is empty.
+"""Call-backs: a Celery task or a signed webhook hears when a run ends or an inbox is empty."""
 
-The signature is that of Standard Webhooks 1.0 (https://www.standardwebhooks.com): HMAC-SHA256 over
-"id.timestamp.body", the key being the secret without its prefix, read as base64.
-"""
-
-import base64
-import hashlib
-import hmac
-import json
-import time
-from binascii import Error as NoBase64
 from datetime import timedelta
 
-import httpx
 from celery import current_app
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from optimizer.batches.engine.backoff import full_jitter
 from optimizer.batches.models import Callback
+from optimizer.control import webhooks
+from optimizer.control.backoff import full_jitter
 
 MAX_ATTEMPTS = 12
-_TIMEOUT_SECONDS = 5.0
 _LEASE_SECONDS = 60
-_PREFIX = "whsec_"
-
-
-def sign(secret: str, message_id: str, timestamp: int, body: str) -> str:
-    """Return the value of the header `webhook-signature`."""
-    key = secret.removeprefix(_PREFIX)
-    try:
-        raw = base64.b64decode(key, validate=True)
-    except NoBase64:
-        raw = key.encode()
-    digest = hmac.new(raw, f"{message_id}.{timestamp}.{body}".encode(), hashlib.sha256).digest()
-    return f"v1,{base64.b64encode(digest).decode()}"
 
 
 def deliver_due(most: int = 20) -> int:
@@ -64,7 +40,7 @@ def _deliver(callback: Callback) -> bool:
         if job.callback_task:
             current_app.send_task(job.callback_task, args=[message], retry=False)
         if job.callback_url:
-            error = _post(job.callback_url, f"msg_{callback.pk}", message)
+            error = webhooks.post(job.callback_url, f"msg_{callback.pk}", message)
     except Exception as raised:  # of the broker's client, of httpx
         error = f"{type(raised).__name__}: {raised}"
     if error:
@@ -75,17 +51,3 @@ def _deliver(callback: Callback) -> bool:
     callback.error = error[:300]
     callback.save(update_fields=["available_at", "delivered_at", "error"])
     return not error
-
-
-def _post(url: str, message_id: str, message: dict[str, object]) -> str:
-    """Send it; return what went wrong, "" where nothing did."""
-    body, timestamp = json.dumps(message), int(time.time())
-    headers = {
-        "Content-Type": "application/json",
-        "webhook-id": message_id,
-        "webhook-timestamp": str(timestamp),
-    }
-    if settings.WEBHOOK_SECRET:
-        headers["webhook-signature"] = sign(settings.WEBHOOK_SECRET, message_id, timestamp, body)
-    answer = httpx.post(url, content=body, headers=headers, timeout=_TIMEOUT_SECONDS)
-    return "" if answer.is_success else f"{answer.status_code} {answer.reason_phrase}"
