@@ -34,6 +34,12 @@ class OperationsConfig(AppConfig):
                 seed=seeds.seed,
                 figures=figures.FIGURES,
                 icon="monitoring",
+                pages=(
+                    registry.Page("History", "timeline", "admin:operations_history"),
+                    registry.Page(
+                        "Alerts", "notifications", "admin:operations_alertevent_changelist"
+                    ),
+                ),
                 platform=True,
             )
         )

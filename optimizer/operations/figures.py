@@ -53,7 +53,7 @@ FIGURES = Figures(
         ),
         Figure(
             "request_p95_seconds",
-            "95 % of requests took at most",
+            "Time of a request (p95)",
             "seconds",
             f"histogram_quantile({_SHARE}, sum by (le) "
             f"(rate(tuneup_http_request_duration_seconds_bucket{{{_OURS}}}[1m])))",

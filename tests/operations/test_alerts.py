@@ -101,8 +101,7 @@ def test_several_beats_and_workers_tell_everything_once():
             for child in started:
                 child.read_until("ready", 60)
             for child in started:
-                child.process.stdin.write("go\n")
-                child.process.stdin.flush()
+                child.say("go")
             for child in started:
                 child.read_until("done", 120)
         while notices.deliver_due():
@@ -192,7 +191,7 @@ def test_mail_says_what_when_and_how_bad(settings, mailoutbox):
     rule(for_minutes=0, to_log=False, emails="a@example.com, b@example.com", severity="critical")
     look(11)
     assert notices.deliver_due() == 0
-    assert "EMAIL_URL is not set" in AlertNotice.objects.first().error
+    assert "EMAIL_URL is not set" in AlertNotice.objects.all()[0].error
     settings.EMAIL_URL = "memorymail://"
     AlertNotice.objects.update(available_at=timezone.now())
     assert notices.deliver_due() == 2
@@ -244,7 +243,7 @@ def test_a_bad_rule_is_refused_by_its_field(changed, field, says):
 def test_the_first_rules_are_good_and_are_not_written_twice():
     seeds.seed()
     assert AlertRule.objects.count() == 7
-    AlertRule.objects.first().delete()
+    AlertRule.objects.all()[0].delete()
     seeds.seed()
     assert AlertRule.objects.count() == 6
 

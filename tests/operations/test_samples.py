@@ -8,8 +8,9 @@ import pytest
 from django.db import DatabaseError
 
 from optimizer.control import registry
-from optimizer.operations import metrics
+from optimizer.operations import figures, metrics
 from optimizer.operations.engine.quantile import quantile_of
+from optimizer.operations.live import operations
 from optimizer.operations.models import OperationsSettings, Sample
 from optimizer.operations.services import http_counts, samples
 from tests.children import children
@@ -61,7 +62,7 @@ def test_what_fails_is_a_gap_and_takes_no_other_away(monkeypatch):
         registry.Figures((figure,), lambda: {"one": 7}),
     ]
     components = [
-        registry.Component(f"c{at}", "", "", live=None, status=dict, figures=one)
+        registry.Component(f"c{at}", "", "", live=operations, status=dict, figures=one)
         for at, one in enumerate(told)
     ]
     monkeypatch.setattr(registry, "components", lambda: components)
@@ -96,8 +97,7 @@ def test_several_beats_at_once_keep_each_minute_once():
         for child in started:
             child.read_until("ready", 60)
         for child in started:
-            child.process.stdin.write("go\n")
-            child.process.stdin.flush()
+            child.say("go")
         for child in started:
             child.read_until("done", 120)
     rows = Sample.objects.filter(figure="batches.waiting_items")
@@ -148,7 +148,7 @@ def test_requests_are_counted_without_probes(client, monkeypatch):
         client.get("/health")
     reporter.report()
     reporter.series._clock = lambda: clock() + 20
-    told = registry.get("operations").figures.read()
+    told = figures.read()
     assert told["requests_per_second"] == pytest.approx(3 / 60)
     assert told["server_error_percent"] == 0
     assert 0 < told["request_p95_seconds"] <= 10
@@ -163,7 +163,7 @@ def test_server_errors_are_a_share_of_the_requests(monkeypatch):
     clock = reporter.series._clock
     reporter.series._clock = lambda: clock() + 20
     monkeypatch.setattr(http_counts, "reporter", reporter)
-    told = registry.get("operations").figures.read()
+    told = figures.read()
     assert told["server_error_percent"] == 25
     assert 0.1 < told["request_p95_seconds"] <= 0.25  # the bucket that they are in
 
@@ -176,6 +176,7 @@ def test_a_quantile_lies_in_the_bucket_of_its_rank():
         buckets = {end: sum(value <= end for value in values) for end in ends}
         for share in (0.5, 0.95, 0.99):
             found = quantile_of(buckets, share)
+            assert found is not None
             true = values[max(1, math.ceil(share * len(values))) - 1]
             end = next(one for one in ends if true <= one)
             begin = max((one for one in ends if one < end), default=0.0)

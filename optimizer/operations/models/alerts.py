@@ -18,7 +18,7 @@ from optimizer.control.fields import (
 )
 from optimizer.control.models import SettingsRow
 
-_LARGEST = 1e15
+_LARGEST = 1e12
 
 
 class AlertRule(SettingsRow):
@@ -84,7 +84,7 @@ class AlertRule(SettingsRow):
         default="",
         pattern=r"|https?://[^\s]+",
         pattern_hint="an address with http:// or https://",
-        help_text="Gets notices as JSON, signed with WEBHOOK_SECRET, tried for about six hours.",
+        help_text="Gets notices as JSON, signed with WEBHOOK_SECRET, tried again for some hours.",
     )
     silenced_until = models.DateTimeField(
         null=True,

@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from optimizer.control import registry
-from optimizer.control.units import format_amount
+from optimizer.control.units import format_amount, format_measured
 from optimizer.operations.engine.hysteresis import FIRING, OK, Standing, Threshold, step
 from optimizer.operations.models import AlertEvent, AlertNotice, AlertRule, AlertState
 
@@ -127,5 +127,4 @@ def amount_of(figure: str, value: float | None) -> str:
     if value is None:
         return "—"
     found = registry.figures().get(figure)
-    rounded = float(f"{value:.4g}") if abs(value) < 1e6 else round(value)
-    return format_amount(rounded, found[1].unit if found else "")
+    return format_measured(value, found[1].unit if found else "")
