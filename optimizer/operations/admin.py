@@ -11,9 +11,10 @@ from django.urls import URLPattern, path
 from optimizer.control.admin_base import SettingsAdmin
 from optimizer.operations import accounts_admin
 from optimizer.operations.models import OperationsSettings
-from optimizer.operations.pages import alerts_admin, history
+from optimizer.operations.pages import alerts_admin, history, indexes, indexes_admin
 
-__all__ = ["OperationsSettingsAdmin", "accounts_admin", "alerts_admin"]  # register on import
+# Those that end in _admin register their models on import.
+__all__ = ["OperationsSettingsAdmin", "accounts_admin", "alerts_admin", "indexes_admin"]
 
 
 @admin.register(OperationsSettings)
@@ -32,5 +33,8 @@ class OperationsSettingsAdmin(SettingsAdmin):
         return [
             path("history/", view(history.page), name="operations_history"),
             path("history/fragment/", view(history.fragment), name="operations_history_fragment"),
+            path("indexes/", view(indexes.page), name="operations_indexes"),
+            path("indexes/fragment/", view(indexes.fragment), name="operations_indexes_fragment"),
+            path("indexes/act/", view(indexes.act), name="operations_indexes_act"),
             *super().get_urls(),
         ]

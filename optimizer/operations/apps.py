@@ -28,7 +28,7 @@ class OperationsConfig(AppConfig):
             registry.Component(
                 name="operations",
                 title="Operations",
-                description="Health, metrics, and the outer wall.",
+                description="Health, metrics, history, alerts, indexes, and the outer wall.",
                 live=operations,
                 status=status,
                 seed=seeds.seed,
@@ -36,6 +36,7 @@ class OperationsConfig(AppConfig):
                 icon="monitoring",
                 pages=(
                     registry.Page("History", "timeline", "admin:operations_history"),
+                    registry.Page("Indexes", "account_tree", "admin:operations_indexes"),
                     registry.Page(
                         "Alerts", "notifications", "admin:operations_alertevent_changelist"
                     ),

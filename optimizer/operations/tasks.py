@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from optimizer.operations.services import alerting, notices, samples
+from optimizer.operations.services import alerting, index_runs, notices, samples
 
 
 @shared_task(name="operations.watch")
@@ -18,3 +18,9 @@ def watch() -> int:
 def forget() -> int:
     """Delete figures and alerts that are older than an admin wants them kept."""
     return samples.forget() + notices.forget()
+
+
+@shared_task(name=index_runs.TASK)
+def make_indexes() -> str:
+    """Make the document indexes that are missing or different; return how it ended."""
+    return index_runs.work().state

@@ -10,7 +10,7 @@ class QueriesConfig(AppConfig):
         from optimizer.control import registry, ticker
         from optimizer.queries import checks, figures, selectors, verify  # noqa: F401
         from optimizer.queries.live import queries
-        from optimizer.queries.services import capture, mongo, reporter, sources
+        from optimizer.queries.services import capture, mongo, proposals, reporter, sources
 
         capture.install()
         mongo.install()
@@ -27,6 +27,7 @@ class QueriesConfig(AppConfig):
                 router="optimizer.queries.api.router",
                 verify=verify.CHECKS,
                 figures=figures.FIGURES,
+                index_proposals=proposals.proposals,
                 icon="manage_search",
                 pages=(
                     registry.Page("Live", "monitoring", "admin:queries_live"),

@@ -92,6 +92,7 @@ class DocumentIndex(SettingsRow):
             keys = parse_keys(self.keys)
         except ValueError as error:
             raise ValidationError({"keys": f"{error}."}) from error
+        self.keys = key_text(keys)  # as it is compared
         if self.expire_after_seconds is not None and (
             len(keys) > 1 or keys[0][1] not in (1, -1) or keys[0][0] == "_id"
         ):
@@ -106,8 +107,21 @@ class DocumentIndex(SettingsRow):
             errors["unique"] = "No text or hashed index can be unique."
         if self.collation is not None and (problem := _collation_problem(self.collation)):
             errors["collation"] = problem
+        if self.enabled and (twin := self._twin()) is not None:
+            errors["keys"] = f"{twin} wants the same, and the server makes no second one."
         if errors:
             raise ValidationError(errors)
+
+    def _twin(self) -> "DocumentIndex | None":
+        """Return another row that differs from this one by its name alone."""
+        same = DocumentIndex.objects.filter(
+            enabled=True, database=self.database, collection=self.collection, keys=self.keys,
+            unique=self.unique, sparse=self.sparse,
+        ).exclude(pk=self.pk)  # fmt: skip
+        names = ("partial_filter", "collation")
+        mine = [getattr(self, name) or None for name in names]
+        every = (one for one in same if [getattr(one, name) or None for name in names] == mine)
+        return next(every, None)
 
 
 def parse_keys(text: str) -> tuple[tuple[str, int | str], ...]:
