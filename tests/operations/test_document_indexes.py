@@ -434,6 +434,12 @@ def test_without_a_broker_nobody_is_asked_and_it_is_told():
         child.read_until("away no worker could be asked", 60)
 
 
+@pytest.mark.usefixtures("redis_away")
+def test_while_redis_is_away_the_button_says_so_at_once(admin_client):
+    page = admin_client.post(url("indexes_act"), {"make": "1"}, follow=True)
+    assert "No worker can be asked now" in page.content.decode()
+
+
 @pytest.mark.usefixtures("mongo_away")
 def test_the_page_stands_while_mongodb_is_away(admin_client):
     want("by_guild", "guild")

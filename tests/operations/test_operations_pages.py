@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from optimizer.control.models import Revision
-from optimizer.operations.models import AlertEvent, AlertNotice, AlertRule, Sample
+from optimizer.operations.models import AlertEvent, AlertNotice, AlertRule, DocumentIndex, Sample
 from optimizer.operations.selectors.history import RANGES, history
 from optimizer.operations.services import alerting, notices, seeds
 
@@ -155,6 +155,21 @@ def test_a_rule_is_made_in_the_form_and_bad_input_is_refused_by_its_field(admin_
     assert admin_client.post(address, form).status_code == 302
     rule = AlertRule.objects.get()
     assert (rule.threshold, rule.clear_threshold, rule.for_minutes) == (0.5, None, 3)
+
+
+def test_an_index_is_made_in_the_form(admin_client):
+    form = {"name": "a", "collection": "c", "keys": "a", "enabled": "on", "database": ""}
+    form |= {"reason": "", "expire_after_seconds": "1 d", "partial_filter": "", "collation": "null"}
+    address = url("operations_documentindex_add")
+    page = admin_client.post(address, form | {"collation": "{", "keys": "a b"}).content.decode()
+    assert "Enter a valid JSON" in page
+    assert admin_client.post(address, form).status_code == 302
+    row = DocumentIndex.objects.get()
+    assert (row.expire_after_seconds, row.partial_filter, row.collation) == (86_400, None, None)
+    assert DocumentIndex.objects.filter(collation__isnull=True).exists()
+    page = text_of(admin_client, url("operations_documentindex_change", row.pk))
+    assert "null</textarea>" not in page
+    assert "expires after 1 d" in text_of(admin_client, url("operations_documentindex_changelist"))
 
 
 def test_who_may_not_look_sees_nothing_and_who_may_only_look_changes_nothing(client):

@@ -52,7 +52,7 @@ def _ask(request: HttpRequest) -> None:
         index_runs.ask()
         messages.success(request, "A worker makes the indexes; this page shows how far it is.")
     except index_runs.BrokerAway:
-        messages.error(request, "No worker can be asked now: the broker is away.")
+        messages.error(request, "No worker can be asked now: Redis or the broker is away.")
 
 
 def _accept(request: HttpRequest) -> None:

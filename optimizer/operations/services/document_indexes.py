@@ -10,6 +10,7 @@ from django.apps import apps
 from django.db import connections, router
 from pymongo.errors import OperationFailure, PyMongoError
 
+from optimizer.control.units import format_amount
 from optimizer.operations.engine.index_drift import (
     DIFFERENT,
     EXTRA,
@@ -151,13 +152,23 @@ def make(one: Found, watch: Watch = lambda _found, _progress: None) -> Outcome:
             return Outcome(one, "nothing", _short(error))
 
 
+def options_of(spec: IndexSpec) -> list[str]:
+    """Return what is special about an index, in words."""
+    told = [name for name in ("unique", "sparse") if getattr(spec, name)]
+    if spec.expire_after_seconds is not None:
+        told.append(f"expires after {format_amount(spec.expire_after_seconds, 'seconds')}")
+    told += ["partial"] if spec.partial_filter else []
+    return [*told, "collation"] if spec.collation else told
+
+
 def says_of(one: Found) -> str:
     """Return what is to be known of an index, in few words."""
     drift = one.drift
     spec = drift.wanted or drift.there
-    parts = [key_text(spec.keys)] if spec is not None else []
-    if drift.differs:
-        parts.append(f"differs in {', '.join(drift.differs)}")
+    parts = [key_text(spec.keys), *options_of(spec)] if spec is not None else []
+    if drift.differs and drift.there is not None:
+        there = ", ".join([key_text(drift.there.keys), *options_of(drift.there)])
+        parts.append(f"differs in {', '.join(drift.differs)} (there: {there})")
     if drift.kind == OK and drift.wanted is not None and drift.wanted.name != drift.name:
         parts.append(f"wanted as {drift.wanted.name}")
     if drift.kind == EXTRA and one.is_django_s:

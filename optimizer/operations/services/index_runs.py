@@ -49,9 +49,13 @@ class Run:
 
 def ask() -> None:
     """Let a worker do it. Raises BrokerAway."""
-    _tell(Run())
     try:
+        # Redis is asked first: it says within its time budget what the broker's client would take
+        # seconds to find out where the queue lives there, too.
+        _write(Run())
         current_app.send_task(TASK, retry=False)
+    except RedisAway as error:
+        raise BrokerAway(str(error)) from error
     except (OperationalError, OSError) as error:
         _tell(Run(state="failed", errors=["no worker could be asked"]))
         raise BrokerAway(str(error)) from error
@@ -93,9 +97,13 @@ def _watch(run: Run) -> document_indexes.Watch:
 
 
 def _tell(run: Run) -> None:
-    run.told_at = time.time()
-    told = {name: getattr(run, name) for name in Run.__dataclass_fields__}
     try:
-        call(lambda r: r.set(_KEY, json.dumps(told), ex=_EXPIRY_SECONDS))
+        _write(run)
     except RedisAway:
         return  # the work goes on unseen
+
+
+def _write(run: Run) -> None:
+    run.told_at = time.time()
+    told = {name: getattr(run, name) for name in Run.__dataclass_fields__}
+    call(lambda r: r.set(_KEY, json.dumps(told), ex=_EXPIRY_SECONDS))
