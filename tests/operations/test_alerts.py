@@ -7,9 +7,11 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from optimizer.control import webhooks
+from optimizer.operations import tasks
 from optimizer.operations.engine.hysteresis import FIRING, OK, PENDING, Standing, Threshold, step
 from optimizer.operations.models import AlertEvent, AlertNotice, AlertRule, AlertState
 from optimizer.operations.services import alerting, notices, seeds
+from optimizer.queries import watch as query_watch
 from tests.batches.receiver import receiver
 from tests.children import children
 
@@ -111,6 +113,24 @@ def test_several_beats_and_workers_tell_everything_once():
     assert AlertNotice.objects.filter(channel="log", attempts=1).count() == 5
     kinds = sorted(one["type"] for one in other.bodies)
     assert kinds == ["alerts.firing"] * 3 + ["alerts.resolved"] * 2
+
+
+def test_watching_many_rules_repeats_no_query():
+    for number in range(12):
+        rule(name=f"rule {number}", for_minutes=0)
+    for minute, value in enumerate((11, 12, 3)):
+        with query_watch() as findings:
+            look(value, begin=minute)
+        assert [str(one) for one in findings if "alerting.py" in one.location] == []
+    assert AlertEvent.objects.exclude(resolved_at=None).count() == 12
+
+
+def test_the_task_keeps_looks_and_tells():
+    rule(comparison="below", threshold=1.0, for_minutes=0)
+    assert tasks.watch() == 1
+    assert tasks.watch() == 0
+    assert AlertEvent.objects.get().value == 0
+    assert tasks.forget() == 0
 
 
 def test_a_silenced_rule_tells_what_still_holds_when_the_silence_is_over():
