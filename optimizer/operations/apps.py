@@ -12,9 +12,10 @@ class OperationsConfig(AppConfig):
         from optimizer.control import registry, ticker
         from optimizer.operations import figures
         from optimizer.operations.live import operations
-        from optimizer.operations.services import http_counts, seeds
+        from optimizer.operations.services import http_counts, seeds, watching
 
         ticker.register(http_counts.report, seconds=1.0)
+        ticker.register(watching.turn, seconds=30.0)
 
         def status() -> dict[str, Any]:
             now = operations.current()

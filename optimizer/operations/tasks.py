@@ -2,16 +2,13 @@
 
 from celery import shared_task
 
-from optimizer.operations.services import alerting, index_runs, notices, samples
+from optimizer.operations.services import index_runs, notices, samples, watching
 
 
 @shared_task(name="operations.watch")
 def watch() -> int:
     """Keep this minute's figures, look at the alert rules, tell what is to be told."""
-    minute, values = samples.take()
-    samples.roll_up()
-    alerting.evaluate(minute, values)
-    return notices.deliver_due()
+    return watching.watch()
 
 
 @shared_task(name="operations.forget")

@@ -1,5 +1,7 @@
 """Alert rules: when they fire, when they are over, who is told, and once only."""
 
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -293,3 +295,30 @@ def test_no_path_of_values_fires_early_or_ends_early():
             assert value is not None and value <= 5.0
         if run >= 3:
             assert state.state == FIRING
+
+
+def test_what_a_killed_worker_had_in_hand_is_told_by_the_next():
+    with receiver() as other:
+        rule(for_minutes=0, to_log=False, webhook_url=other.url)
+        asked = threading.Event()
+
+        def hang(_: object) -> tuple[int, dict[str, str]]:
+            asked.set()
+            time.sleep(2)  # the worker is killed meanwhile
+            return 200, {}
+
+        other.answer = hang
+        with children(1, LOOK) as (child,):
+            child.read_until("ready", 60)
+            child.say("go")
+            assert asked.wait(60)
+            child.process.kill()
+            child.process.wait()
+        other.answer = lambda _: (200, {})
+        notice = AlertNotice.objects.get()
+        assert (notice.attempts, notice.delivered_at) == (1, None)
+        assert notices.deliver_due() == 0  # it is leased
+        AlertNotice.objects.update(available_at=timezone.now())
+        assert notices.deliver_due() == 1
+    assert AlertState.objects.get().state == FIRING
+    assert {one["id"] for one in other.bodies} == {f"alert_{notice.pk}"}
