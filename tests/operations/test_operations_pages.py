@@ -3,10 +3,12 @@
 from datetime import timedelta
 
 import pytest
+import yaml
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils import timezone
 
+from optimizer.control.documents import DocumentError, apply_document, export_document
 from optimizer.control.models import Revision
 from optimizer.operations.models import AlertEvent, AlertNotice, AlertRule, DocumentIndex, Sample
 from optimizer.operations.selectors.history import RANGES, history
@@ -194,3 +196,21 @@ def test_who_may_not_look_sees_nothing_and_who_may_only_look_changes_nothing(cli
     assert rule.silenced_until is None
     assert client.get(url("operations_alertevent_add")).status_code == 403
     assert AlertEvent.objects.count() == 1
+
+
+def test_rules_and_indexes_are_exported_and_come_back_as_they_were():
+    seeds.seed()
+    AlertRule.objects.filter(name="Requests are slow").update(silenced_until=timezone.now())
+    DocumentIndex(
+        name="a", collection="c", keys="a, -b", partial_filter={"a": {"$gt": 1}}, source="advice"
+    ).save()
+    before = export_document(["operations"])
+    AlertRule.objects.all().delete()
+    DocumentIndex.objects.all().delete()
+    apply_document(yaml.safe_load(yaml.safe_dump(before)))
+    assert export_document(["operations"]) == before
+    with pytest.raises(DocumentError, match="figure: Must be one of"):
+        apply_document({"operations": {"alertrule": {"Requests are slow": {"figure": "x.y"}}}})
+    with pytest.raises(DocumentError, match="keys: .* is no field"):
+        apply_document({"operations": {"documentindex": {"a": {"keys": "a b"}}}})
+    assert export_document(["operations"]) == before

@@ -1,6 +1,7 @@
 """Deliver what alerts have to tell: to the log, by e-mail, and to signed webhooks."""
 
 import logging
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -20,29 +21,37 @@ from optimizer.operations.services.samples import delete_in_chunks
 logger = logging.getLogger("optimizer.operations.alerts")
 
 MAX_ATTEMPTS = 16
-_LEASE_SECONDS = 60
-_BASE_SECONDS, _MOST_SECONDS = 20.0, 3600.0
+_AT_ONCE, _LEASE_SECONDS = 10, 180  # time enough for all of them to hang
+_BUDGET_SECONDS = 40.0  # the next minute's turn goes on
+_LEAST_SECONDS, _BASE_SECONDS, _MOST_SECONDS = 10.0, 20.0, 3600.0
 _LEVELS = {"critical": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO}
 
 
-def deliver_due(most: int = 50) -> int:
+def deliver_due() -> int:
     """Deliver the notices whose time has come; return how many arrived.
 
-    Each is leased for a minute first: of several workers one takes it, and where that one is killed
-    it is tried again. So a notice arrives at least once; a webhook's `id` stays the same.
+    Each is leased first: of several workers one takes it, and where that one is killed it is tried
+    again. So a notice arrives at least once; a webhook's `id` stays the same.
     """
+    arrived, until = 0, time.monotonic() + _BUDGET_SECONDS
+    while time.monotonic() < until and (due := _lease()):
+        events = AlertEvent.objects.in_bulk({one.event_id for one in due})
+        arrived += sum(_deliver(one, events[one.event_id]) for one in due if one.event_id in events)
+    return arrived
+
+
+@transaction.atomic
+def _lease() -> list[AlertNotice]:
     now = timezone.now()
-    with transaction.atomic():
-        due = list(
-            waiting().filter(available_at__lte=now).order_by("available_at", "pk")
-            .select_for_update(skip_locked=True)[:most]
-        )  # fmt: skip
-        for one in due:
-            one.attempts += 1
-            one.available_at = now + timedelta(seconds=_LEASE_SECONDS)
-        AlertNotice.objects.bulk_update(due, ["attempts", "available_at"])
-    events = AlertEvent.objects.in_bulk({one.event_id for one in due})
-    return sum(_deliver(one, events[one.event_id]) for one in due if one.event_id in events)
+    due = list(
+        waiting().filter(available_at__lte=now).order_by("available_at", "pk")
+        .select_for_update(skip_locked=True)[:_AT_ONCE]
+    )  # fmt: skip
+    for one in due:
+        one.attempts += 1
+        one.available_at = now + timedelta(seconds=_LEASE_SECONDS)
+    AlertNotice.objects.bulk_update(due, ["attempts", "available_at"])
+    return due
 
 
 def waiting() -> Any:
@@ -56,7 +65,9 @@ def _deliver(notice: AlertNotice, event: AlertEvent) -> bool:
     except Exception as raised:  # of the mail server's client, of httpx
         error = f"{type(raised).__name__}: {raised}"
     if error:
-        wait = full_jitter(notice.attempts, base_seconds=_BASE_SECONDS, most_seconds=_MOST_SECONDS)
+        wait = _LEAST_SECONDS + full_jitter(
+            notice.attempts, base_seconds=_BASE_SECONDS, most_seconds=_MOST_SECONDS
+        )
         notice.available_at = timezone.now() + timedelta(seconds=wait)
         logger.warning("A notice of %r did not arrive by %s: %s", event.name, notice.channel, error)
     else:

@@ -9,9 +9,11 @@ import os
 import threading
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import DatabaseError, connections
 from django.utils import timezone
 
+from optimizer.control import ticker
 from optimizer.operations.selectors.history import latest
 from optimizer.operations.services import alerting, notices, samples
 
@@ -40,7 +42,7 @@ def stand_in() -> bool:
 
 def turn() -> None:
     """Look whether to stand in, in a thread of its own: the ticker must not wait."""
-    if _running.acquire(blocking=False):
+    if settings.WATCH_LIVE_SETTINGS and not ticker.is_last() and _running.acquire(blocking=False):
         threading.Thread(target=_turn, name="tuneup-stand-in", daemon=True).start()
 
 
