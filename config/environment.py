@@ -67,6 +67,15 @@ class Environment(environ.Env):  # type: ignore[misc]
         found: dict[str, Any] = self.db_url_config(url)
         return found | {"ENGINE": _DATABASES[_scheme(url)]}
 
+    def mail_url(self, name: str) -> dict[str, Any]:
+        """Return Django's settings of a mail server, none where it is unset."""
+        url: str = self.str(name, default="")
+        if not url:
+            return {}
+        if _scheme(url) not in self.EMAIL_SCHEMES:
+            raise _refused(name, "like smtp+tls://user:password@host:587 or consolemail://")
+        return dict(self.email_url_config(url))
+
     def _number(
         self, name: str, kind: type, default: float, at_least: float, at_most: float
     ) -> float:

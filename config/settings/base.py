@@ -238,6 +238,18 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # --- What components have of each other -------------------------------------------------------
 BACKENDS = "optimizer.balancer.balancer"  # picks a backend for balancer:// addresses
 
+# --- Mail -----------------------------------------------------------------------------------
+EMAIL_URL = env.str("EMAIL_URL", default="")  # "": alerts cannot be sent by mail
+_mail = env.mail_url("EMAIL_URL")
+EMAIL_BACKEND = _mail.get("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
+EMAIL_HOST, EMAIL_PORT = _mail.get("EMAIL_HOST", "localhost"), _mail.get("EMAIL_PORT") or 25
+EMAIL_HOST_USER = _mail.get("EMAIL_HOST_USER") or ""
+EMAIL_HOST_PASSWORD = _mail.get("EMAIL_HOST_PASSWORD") or ""
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.get("EMAIL_USE_TLS", False), _mail.get("EMAIL_USE_SSL", False)
+EMAIL_FILE_PATH = _mail.get("EMAIL_FILE_PATH") or None
+EMAIL_TIMEOUT = 5  # seconds
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="tuneup@localhost")
+
 # --- Live settings ----------------------------------------------------------------------------
 WATCH_LIVE_SETTINGS = True  # a thread a process follows the revisions; tests switch it off
 
@@ -255,7 +267,7 @@ METRICS_HISTORY_DIR = Path(env.str("TUNEUP_METRICS_DIR", default=str(BASE_DIR / 
 ADMIN_USERNAME = env.str("ADMIN_USERNAME", default="admin")
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", default="")  # "": a random one, printed once
 FIRST_API_KEY = env.str("TUNEUP_API_KEY", default="")  # "": a random one, printed once
-WEBHOOK_SECRET = env.str("WEBHOOK_SECRET", default="")  # "": call-backs are not signed
+WEBHOOK_SECRET = env.str("WEBHOOK_SECRET", default="")  # "": messages are not signed
 BALANCER_ZONE = env.str("TUNEUP_ZONE", default="")  # where this process stands
 CI = env.switch("CI", default=False)  # every service the tests can use must be there
 

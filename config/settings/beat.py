@@ -1,6 +1,10 @@
-"""What beat has the workers do, and how often."""
+"""What beat has the workers do, and how often.
 
-# Beat puts these into the admin's periodic tasks when it starts; switched off there they stay off.
+Beat puts these into the admin's periodic tasks when it starts; switched off there they stay off.
+"""
+
+from celery.schedules import crontab
+
 SCHEDULE: dict[str, dict[str, object]] = {
     # One that no worker has begun before the next is due would only pile up.
     "caching-sweep": {
@@ -35,6 +39,16 @@ SCHEDULE: dict[str, dict[str, object]] = {
     },
     "queries-forget": {
         "task": "queries.forget",
+        "schedule": 3600.0,
+        "options": {"expire_seconds": 3600},
+    },
+    "operations-watch": {
+        "task": "operations.watch",
+        "schedule": crontab(),  # as each minute begins: none is left out
+        "options": {"expire_seconds": 60},
+    },
+    "operations-forget": {
+        "task": "operations.forget",
         "schedule": 3600.0,
         "options": {"expire_seconds": 3600},
     },

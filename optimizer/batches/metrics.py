@@ -1,6 +1,6 @@
 """Prometheus metrics of the batch processor. Jobs are few: their names are labels."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 ITEMS = Counter("tuneup_batches_items_total", "Items, by what became of them.", ["job", "outcome"])
 CHUNKS = Counter("tuneup_batches_chunks_total", "Chunks, by why they were due.", ["job", "reason"])
@@ -20,4 +20,20 @@ TROUBLE = Counter(
     "tuneup_batches_trouble_total",
     "Chunks that were rolled back or put off by no fault of their items.",
     ["job"],
+)
+# Counted once a minute by whichever worker keeps the figures.
+WAITING = Gauge(
+    "tuneup_batches_waiting_items",
+    "Items that wait, at the last count.",
+    multiprocess_mode="mostrecent",
+)
+OLDEST_SECONDS = Gauge(
+    "tuneup_batches_oldest_item_seconds",
+    "The age of the oldest item that waits, at the last count.",
+    multiprocess_mode="mostrecent",
+)
+DEAD_LETTERS = Gauge(
+    "tuneup_batches_dead_letters",
+    "Items that could not be applied and are kept, at the last count.",
+    multiprocess_mode="mostrecent",
 )

@@ -17,6 +17,9 @@ class Operations(msgspec.Struct, frozen=True):
     check_timeout_seconds: float = 1.0
     fast_answers: bool = True
     answer_age_seconds: float = 1.0
+    keep_minutes_hours: int = 48
+    keep_hours_days: int = 90
+    keep_alerts_days: int = 90
 
 
 def load() -> Operations:
@@ -31,6 +34,9 @@ def load() -> Operations:
         check_timeout_seconds=row.check_timeout_seconds,
         fast_answers=row.fast_answers,
         answer_age_seconds=row.answer_age_seconds,
+        keep_minutes_hours=row.keep_minutes_hours,
+        keep_hours_days=row.keep_hours_days,
+        keep_alerts_days=row.keep_alerts_days,
     )
 
 

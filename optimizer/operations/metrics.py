@@ -11,10 +11,13 @@ from prometheus_client import (
     REGISTRY,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
     multiprocess,
 )
+
+from optimizer.control import ticker
 
 REQUESTS = Counter("tuneup_http_requests_total", "HTTP requests.", ("method", "route", "status"))
 DURATION = Histogram(
@@ -22,6 +25,12 @@ DURATION = Histogram(
     "Time to answer an HTTP request.",
     ("route",),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.35, 0.5, 1, 2.5, 10),
+)
+# Counted once a minute by whichever worker keeps the figures.
+FAILING_CHECKS = Gauge(
+    "tuneup_operations_failing_checks",
+    "Checks of /ready that failed at the last look.",
+    multiprocess_mode="mostrecent",
 )
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -54,6 +63,7 @@ class MetricsMiddleware:
 
 def count_request(method: str, route: str, status: int, took_seconds: float) -> None:
     """Count one request of a route pattern."""
+    ticker.ensure()  # which tells the counts of this process
     _requests(method if method in _METHODS else "other", route, status).inc()
     _duration(route).observe(took_seconds)
 

@@ -8,6 +8,7 @@ from optimizer.balancer.models import Backend, Group
 from optimizer.batches import Entry, submit, submit_many
 from optimizer.batches.models import Callback, DeadLetter, Item
 from optimizer.batches.services import callbacks, runs
+from optimizer.control import webhooks
 from tests.batches.jobs import left, make, state, work
 from tests.batches.receiver import receiver
 from tests.control.test_propagation import wait_until
@@ -115,7 +116,7 @@ def test_an_address_that_is_wrong_is_the_jobs_fault(other, status):
 
 def test_a_call_back_is_signed_as_standard_webhooks_are(other, settings):
     # The example of the specification's reference libraries.
-    signed = callbacks.sign(
+    signed = webhooks.sign(
         SECRET, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, '{"test": 2432232314}'
     )
     assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
@@ -127,7 +128,7 @@ def test_a_call_back_is_signed_as_standard_webhooks_are(other, settings):
     (body,), (headers,) = other.bodies, other.headers
     assert body["type"] == "batches.run"
     assert (body["done"], body["failed"], body["state"]) == (1, 1, "done")
-    expected = callbacks.sign(
+    expected = webhooks.sign(
         SECRET, headers["webhook-id"], int(headers["webhook-timestamp"]), other.raw[0]
     )
     assert headers["webhook-signature"] == expected

@@ -38,6 +38,7 @@ def test_every_variable_that_is_read_is_listed_and_none_else():
         ("REDIS_URL", "redis://:secret@host:port", "like redis://"),
         ("DATABASE_URL", "mysql://host/name", "like postgres://"),
         ("DEBUG", "maybe", "true or false, not 'maybe'"),
+        ("EMAIL_URL", "mail.example.com", "like smtp+tls://"),
         ("LOG_LEVEL", "loud", "one of CRITICAL"),
         ("LOG_FORMAT", "xml", "one of text, json"),
         ("TUNEUP_VAR_DIR", "/dev/null/x", "a folder to write in"),

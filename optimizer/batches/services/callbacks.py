@@ -1,43 +1,20 @@
-"""Call-backs: a Celery task or a signed webhook hears when a run ends or an inbox is empty.
+"""Call-backs: a Celery task or a signed webhook hears when a run ends or an inbox is empty."""
 
-The signature is that of Standard Webhooks 1.0 (https://www.standardwebhooks.com): HMAC-SHA256 over
-"id.timestamp.body", the key being the secret without its prefix, read as base64.
-"""
-
-import base64
-import hashlib
-import hmac
-import json
 import time
-from binascii import Error as NoBase64
 from datetime import datetime, timedelta
 
 from celery import current_app
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from optimizer.batches.engine.backoff import full_jitter
 from optimizer.batches.models import Callback
-from optimizer.batches.services import outgoing
 from optimizer.batches.services.errors import describe
+from optimizer.control import webhooks
+from optimizer.control.backoff import full_jitter
 
 MAX_ATTEMPTS = 12
-_TIMEOUT_SECONDS = 5.0
 _LEASE_SECONDS = 60
-_PREFIX = "whsec_"
-
-
-def sign(secret: str, message_id: str, timestamp: int, body: str) -> str:
-    """Return the value of the header `webhook-signature`."""
-    key = secret.removeprefix(_PREFIX)
-    try:
-        raw = base64.b64decode(key, validate=True)
-    except NoBase64:
-        raw = key.encode()
-    digest = hmac.new(raw, f"{message_id}.{timestamp}.{body}".encode(), hashlib.sha256).digest()
-    return f"v1,{base64.b64encode(digest).decode()}"
 
 
 def deliver_due(most: int = 20, *, seconds: float = 10.0) -> int:
@@ -85,8 +62,8 @@ def _deliver(callback: Callback) -> bool:
         if job.callback_task:
             current_app.send_task(job.callback_task, args=[message], retry=False)
         if job.callback_url:
-            status, error = _post(job.callback_url, f"msg_{callback.pk}", message)
-            is_away = status >= 500 or status == 429
+            answer = webhooks.post(job.callback_url, f"msg_{callback.pk}", message)
+            error, is_away = answer.error, answer.status >= 500 or answer.status == 429
     except Exception as raised:  # of the broker's client, of httpx
         error, is_away = ": ".join(describe(raised)), True
     if error:
@@ -97,13 +74,3 @@ def _deliver(callback: Callback) -> bool:
     callback.error = error[:300]
     callback.save(update_fields=["available_at", "delivered_at", "error"])
     return is_away
-
-
-def _post(url: str, message_id: str, message: dict[str, object]) -> tuple[int, str]:
-    """Send it; return the status, and what went wrong, "" where nothing did."""
-    body, timestamp = json.dumps(message), int(time.time())
-    headers = {"webhook-id": message_id, "webhook-timestamp": str(timestamp)}
-    if settings.WEBHOOK_SECRET:
-        headers["webhook-signature"] = sign(settings.WEBHOOK_SECRET, message_id, timestamp, body)
-    answer = outgoing.post(url, body.encode(), headers, timeout_seconds=_TIMEOUT_SECONDS)
-    return answer.status, "" if 200 <= answer.status < 300 else answer.says

@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from optimizer.batches import metrics
 from optimizer.batches.engine import chunk_size, flush
-from optimizer.batches.engine.backoff import full_jitter
 from optimizer.batches.engine.flush import RUN, SHUTDOWN, Due
 from optimizer.batches.engine.settings import Job
 from optimizer.batches.live import batches
@@ -19,6 +18,7 @@ from optimizer.batches.services import inbox, wakeups
 from optimizer.batches.services.errors import Misconfigured, describe
 from optimizer.batches.services.records import first_size, state_of
 from optimizer.batches.services.working import work
+from optimizer.control.backoff import full_jitter
 
 logger = logging.getLogger(__name__)
 QUICK_RETRIES = 3  # of a deadlock or a lock time-out, at once

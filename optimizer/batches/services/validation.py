@@ -16,12 +16,12 @@ from django.db import models
 from optimizer.batches.engine.settings import Job as LiveJob
 from optimizer.batches.live import live_job
 from optimizer.batches.models import Job
-from optimizer.batches.services import outgoing
 from optimizer.batches.services.bulk_fields import layout_of
 from optimizer.batches.services.errors import Misconfigured
 from optimizer.batches.services.functions import sources
 from optimizer.batches.services.mapping import Mapping, mapping_of
 from optimizer.batches.services.sinks import sink_of
+from optimizer.control import outgoing
 from optimizer.control.models import Recorded
 
 # A worker may know what this process does not: these may be saved all the same.

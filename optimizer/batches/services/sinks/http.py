@@ -8,10 +8,10 @@ import httpx
 import msgspec
 
 from optimizer.batches.engine.settings import Job
-from optimizer.batches.services import outgoing
 from optimizer.batches.services.errors import Again, Misconfigured, Poison
 from optimizer.batches.services.inbox import Taken
 from optimizer.batches.services.sinks.base import Outcome, Row, Sink
+from optimizer.control import outgoing
 
 _AT_ONCE = 8  # requests, where each item has one
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509})

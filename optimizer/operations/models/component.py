@@ -51,6 +51,27 @@ class OperationsSettings(SettingsModel):
         unit="seconds",
         help_text="How long /ready waits for one check.",
     )
+    keep_minutes_hours = IntegerSetting(
+        default=48,
+        minimum=2,
+        maximum=336,
+        unit="hours",
+        help_text="How long figures are kept for each minute.",
+    )
+    keep_hours_days = IntegerSetting(
+        default=90,
+        minimum=1,
+        maximum=1100,
+        unit="days",
+        help_text="How long figures are kept for each hour.",
+    )
+    keep_alerts_days = IntegerSetting(
+        default=90,
+        minimum=1,
+        maximum=1100,
+        unit="days",
+        help_text="How long alerts that are over are kept.",
+    )
 
     fast_answers = BooleanSetting(
         default=True,

@@ -25,6 +25,11 @@ class Answer:
     says: str
     retry_after_seconds: float
 
+    @property
+    def error(self) -> str:
+        """What went wrong, "" where nothing did."""
+        return "" if 200 <= self.status < 300 else self.says
+
 
 class _Client:
     """One pool of connections a process, made when it is first needed."""
@@ -77,7 +82,7 @@ def _post(url: str, body: bytes, headers: dict[str, str], timeout_seconds: float
     until = time.monotonic() + timeout_seconds
     sent = {
         "Content-Type": "application/json",
-        "User-Agent": "tuneup-batches",
+        "User-Agent": "tuneup",
         "Accept-Encoding": "identity",
     }
     with _client.get().stream(
