@@ -11,7 +11,7 @@ class PoolsConfig(AppConfig):
 
     def ready(self) -> None:
         from optimizer.control import registry, ticker
-        from optimizer.pools import checks, selectors, verify  # noqa: F401
+        from optimizer.pools import checks, figures, selectors, verify  # noqa: F401
         from optimizer.pools.engine.base import pools as engine
         from optimizer.pools.live import limits_of, pools
         from optimizer.pools.services import forks, leaks, reporter, seeds
@@ -35,6 +35,7 @@ class PoolsConfig(AppConfig):
                 router="optimizer.pools.api.router",
                 seed=seeds.seed,
                 verify=verify.CHECKS,
+                figures=figures.FIGURES,
                 icon="cable",
                 pages=(registry.Page("Live", "monitoring", "admin:pools_live"),),
             )
