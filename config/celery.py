@@ -9,6 +9,7 @@ from celery.signals import (
     worker_init,
     worker_process_init,
     worker_process_shutdown,
+    worker_ready,
 )
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
@@ -38,3 +39,14 @@ def _watch_in_beat(**_: Any) -> None:
     from optimizer.control import watcher
 
     watcher.start("beat")
+
+
+@worker_ready.connect  # the pool's first children are made by then, so they share no socket
+@beat_init.connect
+def _serve_metrics(**_: Any) -> None:
+    from django.conf import settings
+
+    from optimizer.operations import metrics
+
+    if settings.CELERY_METRICS_PORT:
+        metrics.serve(settings.CELERY_METRICS_PORT)
