@@ -1,5 +1,6 @@
 """The Celery application: workers and beat follow the live settings like every web process."""
 
+import logging
 import os
 from typing import Any
 
@@ -14,6 +15,7 @@ from celery.signals import (
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
 
+logger = logging.getLogger(__name__)
 app = Celery("tuneup", fixups=["optimizer.pools.services.celery_fixup:fixup"])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
@@ -48,5 +50,9 @@ def _serve_metrics(**_: Any) -> None:
 
     from optimizer.operations import metrics
 
-    if settings.CELERY_METRICS_PORT:
-        metrics.serve(settings.CELERY_METRICS_PORT)
+    if not (port := settings.CELERY_METRICS_PORT):
+        return
+    try:
+        metrics.serve(port)
+    except OSError as error:  # the tasks matter more
+        logger.error("CELERY_METRICS_PORT=%d serves no metrics: %s", port, error.strerror)

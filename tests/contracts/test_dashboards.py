@@ -159,7 +159,7 @@ def test_every_panel_can_be_read_by_who_sees_it_first(name):
         assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
         assert panel["datasource"]["uid"] == "${datasource}"
         for link in panel.get("links", []):
-            assert re.match(r"/d/tuneup-(\w+)\?", link["url"])[1] in DASHBOARDS
+            assert re.findall(r"^/d/tuneup-(\w+)\?", link["url"])[0] in DASHBOARDS
         place = panel["gridPos"]
         cells = {
             (x, y)
