@@ -15,6 +15,7 @@ from redis.retry import Retry
 from config.csp import STRICT_POLICY
 from config.environment import Environment
 from config.logging import logging_settings
+from config.settings.beat import SCHEDULE
 from config.settings.unfold import UNFOLD  # noqa: F401
 from optimizer.control.redis_urls import is_cluster, sentinels
 
@@ -221,45 +222,7 @@ if (_watched := sentinels(CELERY_BROKER_URL)) is not None:
         for host, port in _watched.hosts
     )
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
-# Beat puts these into the admin's periodic tasks when it starts; switched off there they stay off.
-CELERY_BEAT_SCHEDULE = {
-    # One that no worker has begun before the next is due would only pile up.
-    "caching-sweep": {
-        "task": "caching.sweep",
-        "schedule": 60.0,
-        "options": {"expire_seconds": 60},
-    },
-    "batches-sweep": {
-        "task": "batches.sweep",
-        "schedule": 2.0,
-        "options": {"expire_seconds": 2},
-    },
-    "batches-forget": {
-        "task": "batches.forget",
-        "schedule": 300.0,
-        "options": {"expire_seconds": 300},
-    },
-    "balancer-check": {
-        "task": "balancer.check",
-        "schedule": 2.0,
-        "options": {"expire_seconds": 2},
-    },
-    "queries-collect": {
-        "task": "queries.collect",
-        "schedule": 15.0,
-        "options": {"expire_seconds": 15},
-    },
-    "queries-look-for-indexes": {
-        "task": "queries.look_for_indexes",
-        "schedule": 300.0,
-        "options": {"expire_seconds": 300},
-    },
-    "queries-forget": {
-        "task": "queries.forget",
-        "schedule": 3600.0,
-        "options": {"expire_seconds": 3600},
-    },
-}
+CELERY_BEAT_SCHEDULE = SCHEDULE
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "tuneup"
 CELERY_TASK_QUEUES = [
@@ -271,6 +234,9 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+
+# --- What components have of each other -------------------------------------------------------
+BACKENDS = "optimizer.balancer.balancer"  # picks a backend for balancer:// addresses
 
 # --- Live settings ----------------------------------------------------------------------------
 WATCH_LIVE_SETTINGS = True  # a thread a process follows the revisions; tests switch it off

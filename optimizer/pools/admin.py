@@ -17,6 +17,7 @@ from optimizer.control.admin_base import SettingsAdmin, SettingsRowAdmin
 from optimizer.control.forms import SettingsForm
 from optimizer.control.units import format_duration
 from optimizer.pools.models import PooledConnection, PoolsSettings
+from optimizer.pools.models.pool import is_pooled
 from optimizer.pools.pages import live, pool, words
 from optimizer.pools.selectors import Pool, every, find
 from optimizer.pools.services import operating
@@ -101,7 +102,7 @@ class PooledConnectionAdmin(SettingsRowAdmin):
 
     @admin.display(description="connections of all processes")
     def shown_gauge(self, row: Any) -> str | SafeString:
-        return "—" if row.kind == "sqlite" else words.gauge(row.stands)
+        return words.gauge(row.stands) if is_pooled(row.alias, row.kind) else "—"
 
     @admin.display(description="used again")
     def reuse(self, row: Any) -> str:
@@ -160,7 +161,8 @@ class PooledConnectionAdmin(SettingsRowAdmin):
         row = kw.get("obj")
         if row is not None and row.pk:
             stands = find(row.alias)
-            context |= {"pool": stands, "is_crowded": _is_crowded(stands)}
+            pooled = is_pooled(row.alias, row.kind)
+            context |= {"pool": stands, "is_crowded": _is_crowded(stands), "is_pooled": pooled}
         return super().render_change_form(request, context, *args, **kw)
 
 

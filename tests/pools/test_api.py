@@ -80,6 +80,15 @@ def test_a_pool_is_suspended_for_a_while_and_resumed(call, rows):
     assert rows["cache"].suspended_until is None
 
 
+def test_the_default_database_is_suspended_for_a_minute_at_most(call, rows):
+    told = call("POST", "/default/suspend", {"seconds": 61}, status=422)
+    assert told["errors"] == [
+        {"field": "seconds", "message": "Must be above 0 and up to 60 s."},
+    ]
+    rows["default"].refresh_from_db()
+    assert rows["default"].suspended_until is None
+
+
 @pytest.mark.parametrize("seconds", [0, -1, 301, "5", None])
 def test_a_suspension_without_an_end_is_refused(call, rows, seconds):
     told = call("POST", "/cache/suspend", {"seconds": seconds}, status=422)

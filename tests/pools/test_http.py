@@ -1,5 +1,6 @@
 """Shared HTTP clients against a real server."""
 
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,6 @@ import pytest
 from optimizer.pools.engine.base import pools
 from optimizer.pools.engine.leaks import Leak
 from optimizer.pools.engine.limits import Limits
-from optimizer.pools.services import http as service
 from optimizer.pools.services.http import HttpPool, http
 
 pytestmark = pytest.mark.any_database
@@ -115,5 +115,17 @@ def test_a_request_that_takes_too_long_is_told(pool, address, monkeypatch):
 def test_a_target_has_one_pool_in_the_process():
     assert http("one") is http("one") is not http("two")
     assert {one.alias for one in pools.all()} >= {"one", "two"}
-    service.forget_after_fork()
-    assert "one" not in service._targets
+
+
+def test_a_child_has_connections_of_its_own(address):
+    pool = http("forked")
+    assert pool.get(address).text == "well" and Handler.opened == 1
+    read, write = os.pipe()
+    if not os.fork():
+        os.write(write, pool.get(address).content)
+        os._exit(0)
+    os.wait()
+    assert os.read(read, 10) == b"well" and Handler.opened == 2
+    assert pool.get(address).text == "well" and Handler.opened == 2
+    os.close(read)
+    os.close(write)

@@ -1,5 +1,6 @@
 """Limits that admins change reach pools that work, in every process."""
 
+import threading
 import time
 from typing import Any
 
@@ -12,10 +13,11 @@ from optimizer.control.registry import get
 from optimizer.pools import retried
 from optimizer.pools.checks import connection_settings, server_limits
 from optimizer.pools.engine.base import pools as registry
+from optimizer.pools.engine.leaks import Leak
 from optimizer.pools.engine.limits import Limits
 from optimizer.pools.live import given_limits, limits_of, pools
 from optimizer.pools.models import PooledConnection
-from optimizer.pools.services import operating, reporter, seeds
+from optimizer.pools.services import leaks, operating, reporter, seeds
 from optimizer.pools.services import servers as asked
 from optimizer.pools.services.servers import Server
 from tests.children import children
@@ -113,6 +115,20 @@ def test_reports_are_summed_over_processes_and_end_with_them(redis, monkeypatch)
         assert len(set(found)) == 2
     # Killed, it says nothing any more.
     wait_until(lambda: len(reporter.reports()) == 1, 30)
+
+
+def test_a_leak_is_logged_with_its_stack_but_not_of_a_commands_one_thread(redis, caplog):
+    mine = threading.main_thread().ident or 0
+    leaks.report(Leak("default", 75.0, mine, ("bot.py:7 run",), True))
+    assert caplog.records == [] and leaks.last() == []
+    leaks.report(Leak("default", 75.0, mine + 1, ("bot.py:7 run",), True))
+    leaks.report(Leak("default", 80.0, mine + 1, (), False, came_back=True))
+    leaks.report(Leak("cache", 0.0, 0, (), False))
+    assert "held for 75.0 s" in caplog.text and "bot.py:7 run" in caplog.text
+    assert "dropped without being given back" in caplog.text
+    reporter.report()
+    assert [one.leak.held_seconds for one in leaks.last("default")] == [80.0, 75.0]
+    assert len(leaks.last()) == 3
 
 
 def test_recycling_replaces_the_connections_of_the_pool(redis):

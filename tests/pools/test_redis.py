@@ -144,6 +144,26 @@ def test_a_child_has_connections_of_its_own(pool):
     os.close(write)
 
 
+def test_a_child_does_not_wait_for_a_lock_that_another_thread_held(pool):
+    client = Redis(connection_pool=pool)
+    client.ping()
+    with pool._places._lock, pool._lock:
+        child = os.fork()
+        if not child:
+            client.ping()
+            gauges = pool.gauges()
+            os._exit(0 if (gauges.size, gauges.in_use, pool.statistics.created) == (1, 0, 1) else 1)
+    ended: list[int] = []
+
+    def has_ended():
+        ended[:] = os.waitpid(child, os.WNOHANG)
+        return ended[0] == child
+
+    wait_until(has_ended)
+    assert ended[1] == 0
+    assert client.ping()
+
+
 def test_an_address_that_nobody_listens_at_gives_its_place_back(monkeypatch):
     monkeypatch.setattr(pools, "limits_of", lambda alias, kind: Limits(max_size=1))
     away = ManagedPool.from_url("redis://127.0.0.1:1/0", pool_alias="away")

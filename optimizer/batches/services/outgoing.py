@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 import httpx
 
+from optimizer.control import ports
+
 _MOST_BYTES = 64 * 1024  # of an answer that are read; what is longer ends the connection
 _TOLD_BYTES = 300
 _MOST_RETRY_SECONDS = 3600.0
 _MOST_PORT = 65_535
+BALANCED = "balancer"  # the scheme of an address that is a group
+_FAILED = 500  # from this status on it is the backend's fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +49,31 @@ def why_not(url: str) -> str:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, ValueError) as error:
         return str(error)
-    if parsed.scheme not in ("http", "https"):
-        return "it must begin with http:// or https://"
+    if parsed.scheme not in ("http", "https", BALANCED):
+        return "it must begin with http://, https:// or balancer://"
     if not parsed.host:
         return "it names no host"
     return "" if (parsed.port or 0) <= _MOST_PORT else f"its port is above {_MOST_PORT}"
 
 
 def post(url: str, body: bytes, headers: dict[str, str], *, timeout_seconds: float) -> Answer:
-    """Send JSON to an address. Raises httpx.HTTPError and httpx.InvalidURL."""
+    """Send JSON to an address, or to a backend of a group: balancer://group/path.
+
+    Raises httpx.HTTPError and httpx.InvalidURL; LookupError for an unknown group, and
+    ConnectionError where it has no backend left.
+    """
+    parsed = httpx.URL(url)
+    if parsed.scheme != BALANCED:
+        return _post(url, body, headers, timeout_seconds)
+    with ports.backends().acquire(parsed.host) as backend:
+        target = f"{backend.address.rstrip('/')}{parsed.raw_path.decode()}"
+        answer = _post(target, body, headers, timeout_seconds)
+        if answer.status >= _FAILED:
+            backend.fail()
+        return answer
+
+
+def _post(url: str, body: bytes, headers: dict[str, str], timeout_seconds: float) -> Answer:
     until = time.monotonic() + timeout_seconds
     sent = {
         "Content-Type": "application/json",

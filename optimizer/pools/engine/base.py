@@ -1,11 +1,12 @@
 """What every managed pool is to the rest, whatever it pools."""
 
 import random
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable
 from typing import Protocol
 from weakref import WeakSet
 
-from optimizer.pools.engine.leaks import Leak, Report, Sampler
+from optimizer.pools.engine.leaks import Report, Sampler
 from optimizer.pools.engine.limits import Limits
 from optimizer.pools.engine.statistics import Gauges, Statistics
 
@@ -34,6 +35,7 @@ class Pools:
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._all: WeakSet[ManagedPool] = WeakSet()
         self.limits_of: Callable[[str, str], Limits] = lambda alias, kind: Limits()
         self.report: Report = lambda leak: None
@@ -42,13 +44,15 @@ class Pools:
 
     def add(self, pool: ManagedPool) -> None:
         """Take a pool in and give it its limits."""
-        self._all.add(pool)
+        with self._lock:
+            self._all.add(pool)
         pool.apply(self.limits_of(pool.alias, pool.kind))
         self.added()
 
     def all(self) -> tuple[ManagedPool, ...]:
         """Return the pools, each once."""
-        return tuple(self._all)
+        with self._lock:
+            return tuple(self._all)
 
     def apply(self) -> None:
         """Have every pool obey its present limits."""
@@ -57,12 +61,7 @@ class Pools:
 
     def forget(self) -> None:
         """Drop all, as after a fork: they are the parent's."""
-        self._all = WeakSet()
-
-    def tell(self, leaks: Iterable[Leak]) -> None:
-        """Report leaks."""
-        for leak in leaks:
-            self.report(leak)
+        self._lock, self._all = threading.Lock(), WeakSet()
 
 
 pools = Pools()

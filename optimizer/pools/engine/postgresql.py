@@ -207,6 +207,6 @@ class ManagedConnectionPool(SupplyingPool):
                 self._close_connection(conn)
                 self._one_less()
         self._refill()
-        leaks = list(self._tracked.leaks(now, limits.leak_threshold_seconds))
-        self.statistics.leaked += len(leaks)
-        pools.tell(leaks)
+        for leak in self._tracked.leaks(now, limits.leak_threshold_seconds):
+            self.statistics.leaked += 1
+            pools.report(leak)

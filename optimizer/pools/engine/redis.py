@@ -53,7 +53,8 @@ class _Tracked(AbstractConnection):
             pool.connected(self, self.connected_at - started)
 
     def disconnect(self, *args: Any, **named: Any) -> None:
-        was_open = self._sock is not None
+        # Not the parent's, whose remains a child collects after a fork.
+        was_open = self.is_connected and self.pid == os.getpid()
         super().disconnect(*args, **named)  # type: ignore[no-untyped-call]
         if was_open and (pool := self.pool()) is not None:
             pool.disconnected()
@@ -97,6 +98,7 @@ class ManagedPool(redis.ConnectionPool):
 
     def get_connection(self, *_: Any, **__: Any) -> Any:
         """Return a connection that works. Raises redis.ConnectionError where none comes free."""
+        self._checkpid()  # first: after a fork the places are others
         places = self._places
         try:
             waited = places.acquire(self._limits.acquire_timeout_seconds)

@@ -23,6 +23,7 @@ class Kind(models.TextChoices):
 
 MOST_CONNECTIONS = 1000
 MOST_SUSPENDED_SECONDS = 300
+MOST_SUSPENDED_DEFAULT_SECONDS = 60  # nothing of Tuneup goes on without its own database
 DATABASE_KINDS = (Kind.POSTGRESQL, Kind.SQLITE, Kind.MONGODB)
 REDIS_ALIASES = ("redis", "cache")
 
@@ -141,6 +142,13 @@ class PooledConnection(SettingsRow):
             wrong["alias"] = "Must not be the name of a database or of a Redis pool."
         if wrong:
             raise ValidationError(wrong)
+
+
+def is_pooled(alias: str, kind: str) -> bool:
+    """Say whether there is a pool at all: not for SQLite, nor behind pgbouncer."""
+    if kind == Kind.POSTGRESQL:
+        return bool(settings.DATABASES.get(alias, {}).get("OPTIONS", {}).get("pool"))
+    return kind != Kind.SQLITE
 
 
 def kind_of_database(alias: str) -> str:

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from optimizer.control.redis import RedisAway
 from optimizer.pools.engine.advice import Advice
+from optimizer.pools.models.pool import is_pooled
 from optimizer.pools.pages import words
 from optimizer.pools.selectors import Pool, find
 from optimizer.pools.selectors.activity import last_hour
@@ -30,6 +31,7 @@ def status(request: HttpRequest, base: Base, alias: str) -> HttpResponse:
         "title": f"Pool {alias}",
         "fragment_url": reverse("admin:pools_pooledconnection_fragment", args=(alias,)),
         "suspend_seconds": _SUSPEND_SECONDS,
+        "is_pooled": is_pooled(pool.alias, pool.kind),
         **_now(pool),
     }
     return TemplateResponse(request, "tuneup/pools_pool.html", context)
@@ -60,7 +62,6 @@ def _now(pool: Pool) -> dict[str, Any]:
         "gauges": gauges,
         "totals": totals,
         "recent": recent,
-        "is_suspended": state == "suspended",
         "in_use_percent": words.percent(gauges.in_use, pool.most),
         "idle_percent": words.percent(gauges.idle, pool.most),
         "reuse_percent": 100 * totals.reuse_ratio,

@@ -12,6 +12,7 @@ from optimizer.control.units import format_duration
 from optimizer.measures.histogram import bounds_of
 from optimizer.pools.engine.statistics import percentile
 from optimizer.pools.live import pools
+from optimizer.pools.models.pool import is_pooled
 from optimizer.pools.selectors import Pool
 from optimizer.pools.selectors.activity import Hour
 
@@ -31,8 +32,8 @@ def state_of(pool: Pool) -> tuple[str, str, str]:
     if pool.limits.suspended_until > time():
         left = format_duration(round(pool.limits.suspended_until - time()))
         return "suspended", "pink", f"for {left} more no connection is handed out"
-    if pool.kind == "sqlite":
-        return "no pool", "quiet", "each thread keeps a connection to the file"
+    if not is_pooled(pool.alias, pool.kind):
+        return "no pool", "quiet", "each thread keeps a connection of its own"
     if not pool.processes:
         return "unused", "quiet", "no living process has opened it"
     if recent.timeouts:

@@ -28,12 +28,23 @@ class HttpPool:
 
     def __init__(self, target: str) -> None:
         self.alias, self.statistics = target, Statistics()
-        self._limits, self._places = Limits(), FairSemaphore(1)
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin with no connection, as after a fork."""
+        self._limits = pools.limits_of(self.alias, self.kind)
+        self._places = FairSemaphore(self._limits.max_size)
         self._lock, self._count_lock = threading.Lock(), threading.Lock()
         self._held: dict[int, tuple[float, bool]] = {}  # by thread: since when, and if it was told
         self._open = 0
         self._now = self._new_client()
         pools.add(self)
+
+    def leave_to_parent(self) -> CountedClient:
+        """Begin anew, and return the parent's client: its end would reach the parent's servers."""
+        inherited, self.statistics = self._now, Statistics()
+        self.begin()
+        return inherited
 
     def request(self, method: str, url: str, **options: Any) -> httpx.Response:
         """Send a request and return its answer, read whole; `options` are httpx's.
@@ -151,6 +162,7 @@ class HttpPool:
 
 _lock = threading.Lock()
 _targets: dict[str, HttpPool] = {}
+_inherited: list[CountedClient] = []
 
 
 def http(target: str) -> HttpPool:
@@ -165,7 +177,7 @@ def http(target: str) -> HttpPool:
 
 
 def forget_after_fork() -> None:
-    """Leave the parent's clients alone."""
+    """Leave the parent's clients alone; who holds a pool goes on with it, on other connections."""
     global _lock
     _lock = threading.Lock()
-    _targets.clear()
+    _inherited.extend(pool.leave_to_parent() for pool in _targets.values())

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import threading
 from collections import deque
 from os import getpid
 from time import time
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 import redis
 
+from optimizer.control import watcher
 from optimizer.control.redis import RedisAway, call
 from optimizer.pools.engine.leaks import Leak
 
@@ -32,6 +34,8 @@ _unsent: deque[Told] = deque(maxlen=KEPT)
 
 def report(leak: Leak) -> None:
     """Log a leak and remember it; it is sent with the next report, for no caller waits for it."""
+    if leak.thread == threading.main_thread().ident and watcher.status()["role"] == "command":
+        return  # a command is one thread with one connection, as long as it runs
     _unsent.append(Told(f"{socket.gethostname()}:{getpid()}", time(), leak))
     if leak.came_back:
         logger.info("A connection of the pool %s came back after %.1f s: no leak, but long",

@@ -3,12 +3,13 @@
 from datetime import timedelta
 
 from django.core.exceptions import ValidationError
+from django.db import DEFAULT_DB_ALIAS
 from django.utils import timezone
 
 from optimizer.control.redis import RedisAway
 from optimizer.control.revisions import change
 from optimizer.pools.models import PooledConnection
-from optimizer.pools.models.pool import MOST_SUSPENDED_SECONDS
+from optimizer.pools.models.pool import MOST_SUSPENDED_DEFAULT_SECONDS, MOST_SUSPENDED_SECONDS
 from optimizer.pools.services import reporter
 from optimizer.pools.services.servers import server_of
 
@@ -30,8 +31,10 @@ def suspend(alias: str, seconds: float) -> None:
 
     It ends by itself: an admin's page may need the very pool. Raises UnknownPool, ValidationError.
     """
-    if not 0 < seconds <= MOST_SUSPENDED_SECONDS:
-        says = f"Must be above 0 and up to {MOST_SUSPENDED_SECONDS} s."
+    is_own = alias == DEFAULT_DB_ALIAS
+    most = MOST_SUSPENDED_DEFAULT_SECONDS if is_own else MOST_SUSPENDED_SECONDS
+    if not 0 < seconds <= most:
+        says = f"Must be above 0 and up to {most} s."
         raise ValidationError({"seconds": says})
     with change("pools", reason=f"Suspend {alias}"):
         row = _row(alias)

@@ -124,7 +124,7 @@ class Reporter:
         self._told[one.alias] = one.totals
         metrics.tell(one.alias, one.kind, one.gauges, news)
         for name in COUNTED:
-            if number := getattr(news, name):
+            if (number := getattr(news, name)) > 0:
                 counts[f"{one.alias}:{name}"] += number
         # Sums of what is looked at once a second: over ten seconds their tenth is the mean.
         for name in ("in_use", "idle", "waiting"):

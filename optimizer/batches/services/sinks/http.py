@@ -75,7 +75,7 @@ class HttpSink(Sink):
                 {"Idempotency-Key": key},
                 timeout_seconds=self.job.timeout_seconds,
             )
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, LookupError) as error:
             raise Misconfigured(f"url: {error}") from error
         except httpx.HTTPError as error:
             raise Again(f"{type(error).__name__}: {error}") from error
