@@ -1,6 +1,7 @@
 """Reads environment variables; a value that cannot be is refused by name, with what is allowed."""
 
 import logging
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,6 +34,17 @@ class Environment(environ.Env):  # type: ignore[misc]
         if text not in _TRUE | _FALSE:
             raise _refused(name, "true or false", text)
         return text in _TRUE
+
+    def folder(self, name: str, *, default: Path) -> Path:
+        """Return a folder; one that is given is made where it is missing."""
+        given: str = self.str(name, default="")
+        if not given:
+            return default
+        try:
+            Path(given).mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise _refused(name, f"a folder to write in ({error.strerror})", given) from error
+        return Path(given)
 
     def choice(self, name: str, *, default: str, of: tuple[str, ...]) -> str:
         """Return one of several words."""

@@ -261,7 +261,10 @@ WEB_THREADS = env.whole(
     "WEB_THREADS", default=4, at_least=1, at_most=256
 )  # of each worker: requests at once
 CELERY_CONCURRENCY = env.whole("CELERY_CONCURRENCY", default=2, at_least=1, at_most=64)
-METRICS_DIR = Path(env.str("PROMETHEUS_MULTIPROC_DIR", default=str(VAR_DIR / "metrics")))
+# Workers and beat serve their metrics there; 0: the web processes of their host do it.
+CELERY_METRICS_PORT = env.whole("CELERY_METRICS_PORT", default=0, at_least=0, at_most=65_535)
+# The metrics library looks for the folder as soon as the apps are loaded.
+METRICS_DIR = env.folder("PROMETHEUS_MULTIPROC_DIR", default=VAR_DIR / "metrics")
 # Baselines are kept there; beside the code, so that they can be compared between versions.
 METRICS_HISTORY_DIR = Path(env.str("TUNEUP_METRICS_DIR", default=str(BASE_DIR / ".metrics")))
 ADMIN_USERNAME = env.str("ADMIN_USERNAME", default="admin")

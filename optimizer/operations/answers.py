@@ -1,5 +1,8 @@
 """The bodies of what is polled: at most so old as an admin allows, made once for all processes."""
 
+import hashlib
+import os
+import socket
 from collections.abc import Callable
 
 from django.core.cache import cache
@@ -18,8 +21,12 @@ def overview_body() -> bytes:
 
 
 def metrics_body() -> bytes:
-    """Return all processes' metrics, from the cache where that is allowed."""
-    return _young("metrics", exposition)
+    """Return all processes' metrics, from the cache where that is allowed.
+
+    Kept apart by host and folder: several of them share the cache, and each counts for itself.
+    """
+    where = f"{socket.gethostname()}:{os.environ.get('PROMETHEUS_MULTIPROC_DIR') or os.getpid()}"
+    return _young(f"metrics:{hashlib.sha256(where.encode()).hexdigest()[:16]}", exposition)
 
 
 def _young(name: str, make: Callable[[], bytes]) -> bytes:

@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,9 +14,12 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Metric,
     generate_latest,
     multiprocess,
+    start_http_server,
 )
+from prometheus_client.registry import Collector
 
 from optimizer.control import ticker
 
@@ -37,12 +41,42 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 def exposition() -> bytes:
     """Return the metrics of all processes, or of this one where they share no folder."""
-    registry = REGISTRY
-    if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        _forget_the_dead(Path(folder))
-        registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
+    return generate_latest(_registry())
+
+
+def serve(port: int) -> None:
+    """Serve the metrics on a port of all interfaces, without a key, from a thread of this process.
+
+    For a worker or beat whose folder no web process reads. Raises OSError where the port is taken.
+    """
+    start_http_server(port, registry=_registry())
+
+
+def _registry() -> CollectorRegistry:
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if not folder:
+        return REGISTRY
+    registry = CollectorRegistry()
+    registry.register(_Living(Path(folder)))
+    return registry
+
+
+class _Living(Collector):
+    """Gathers the files of a folder, without the gauges of processes that are gone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        _forget_the_dead(self._folder)
+        gathered: Iterable[Metric] = multiprocess.MultiProcessCollector(  # type: ignore[no-untyped-call]
+            None, str(self._folder)
+        ).collect()
+        return gathered
+
+    def describe(self) -> Iterable[Metric]:
+        """Say nothing, so that registering does not gather."""
+        return ()
 
 
 class MetricsMiddleware:
@@ -88,6 +122,7 @@ def _forget_the_dead(folder: Path) -> None:
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
-            multiprocess.mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+            with suppress(FileNotFoundError):  # who asked at the same moment was first
+                multiprocess.mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
         except PermissionError:  # another user's, and alive
             continue
