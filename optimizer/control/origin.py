@@ -3,12 +3,11 @@
 Every revision and every log line takes them from here, so no call passes them along.
 """
 
-import logging
 import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +23,8 @@ class Origin:
     channel: str = "code"
     actor: str = ""
     request_id: str = ""
+    task_id: str = ""
+    task: str = ""  # its name
 
 
 _origin: ContextVar[Origin] = ContextVar("origin", default=Origin())
@@ -37,11 +38,21 @@ def current_origin() -> Origin:
 @contextmanager
 def origin(**changes: Any) -> Iterator[Origin]:
     """Set some fields of the origin for the enclosed work."""
-    token = _origin.set(replace(_origin.get(), **changes))
+    token = enter(replace(_origin.get(), **changes))
     try:
         yield _origin.get()
     finally:
-        _origin.reset(token)
+        leave(token)
+
+
+def enter(where: Origin) -> Token[Origin]:
+    """Work under another origin until `leave`, which takes what this returns."""
+    return _origin.set(where)
+
+
+def leave(token: Token[Origin]) -> None:
+    """Go back to the origin that was before."""
+    _origin.reset(token)
 
 
 def name_actor(actor: str) -> None:
@@ -73,11 +84,3 @@ class OriginMiddleware:
         user = getattr(request, "user", None)
         if _origin.get().channel == "admin" and request.path.startswith("/admin/"):
             name_actor(user.get_username() if user is not None else "")
-
-
-class RequestIdFilter(logging.Filter):
-    """Put the request id of the work at hand on every log record."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = _origin.get().request_id or "-"
-        return True

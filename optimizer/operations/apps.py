@@ -10,7 +10,7 @@ class OperationsConfig(AppConfig):
 
     def ready(self) -> None:
         from optimizer.control import registry
-        from optimizer.operations import verify
+        from optimizer.operations import checks, verify  # noqa: F401
         from optimizer.operations.live import operations
 
         def status() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Prometheus: what every process counts, gathered over all of them."""
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -23,7 +24,8 @@ DURATION = Histogram(
     ("route",),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.35, 0.5, 1, 2.5, 10),
 )
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+access_log = logging.getLogger("tuneup.access")  # on by ACCESS_LOG
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def exposition() -> bytes:
@@ -53,9 +55,22 @@ class MetricsMiddleware:
 
 
 def count_request(method: str, route: str, status: int, took_seconds: float) -> None:
-    """Count one request of a route pattern."""
-    _requests(method if method in _METHODS else "other", route, status).inc()
+    """Count one request of a route pattern, and say so where the access log is on."""
+    _requests(method if method in METHODS else "other", route, status).inc()
     _duration(route).observe(took_seconds)
+    if access_log.isEnabledFor(logging.INFO):
+        access_log.info(
+            "%s %s %s",
+            method,
+            route,
+            status,
+            extra={
+                "method": method,
+                "route": route,
+                "status": status,
+                "ms": round(took_seconds * 1000, 2),
+            },
+        )
 
 
 @lru_cache(maxsize=2048)
