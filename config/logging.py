@@ -15,7 +15,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from optimizer.control.masking import plain
-from optimizer.control.origin import current_origin
+from optimizer.control.origin import REQUEST_ID, current_origin
 
 STYLES = ("text", "json")
 _ROUTED = ("django", "django.server", "celery", "celery.task", "_granian", "granian.access")
@@ -118,11 +118,12 @@ def _add_facts(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 def _add_origin(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Say for which request and task it is, and which component speaks."""
     where = current_origin()
-    told = event["_record"].__dict__.get("data")  # Celery's words on a task, from outside of it
-    told = told if isinstance(told, dict) else {}
+    # What is said from outside of it: by Celery of a task, by Django of a request.
+    told = _mapping(getattr(event["_record"], "data", None))
+    asked = _mapping(getattr(getattr(event["_record"], "request", None), "META", None))
     task = where.task or told.get("name") or ""
     facts = {
-        "request_id": where.request_id,
+        "request_id": where.request_id or asked.get(REQUEST_ID),
         "task_id": where.task_id or told.get("id"),
         "task": task,
         "component": _component(event["logger"], str(task)),
@@ -133,6 +134,10 @@ def _add_origin(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         if fact:
             event.setdefault(name, fact)
     return event
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _component(logger: str, task: str) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+REQUEST_ID = "tuneup.request_id"  # in the environ of a request
+_WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def name_actor(actor: str) -> None:
 
 def new_request_id(given: str) -> str:
     """Return the caller's own id where it is well-formed, else a new one."""
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if _WELL_FORMED.fullmatch(given) else uuid.uuid4().hex
 
 
 class OriginMiddleware:
@@ -73,6 +74,7 @@ class OriginMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request_id = new_request_id(request.headers.get("X-Request-ID", ""))
+        request.META[REQUEST_ID] = request_id  # for what is said of it later on
         channel = "api" if request.path.startswith("/internal/") else "admin"
         with origin(channel=channel, actor="", request_id=request_id):
             response = self.get_response(request)

@@ -97,7 +97,8 @@ class Printer:
 
 def _as_object(name: str, text: str) -> str:
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return json.dumps({"timestamp": now, "level": "info", "logger": name, "event": text})
+    line = {"timestamp": now, "level": "info", "logger": name, "event": text.strip()}
+    return json.dumps(line)
 
 
 class Supervisor:

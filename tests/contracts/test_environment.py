@@ -40,6 +40,10 @@ def test_every_variable_that_is_read_is_listed_and_none_else():
         ("DEBUG", "maybe", "true or false, not 'maybe'"),
         ("LOG_LEVEL", "loud", "one of CRITICAL"),
         ("LOG_FORMAT", "xml", "one of text, json"),
+        ("ACCESS_LOG", "maybe", "true or false, not 'maybe'"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "secret.host:4318", "like http://"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://:secret@", "like http://"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "one of http/protobuf, not 'grpc'"),
         ("TUNEUP_VAR_DIR", "/dev/null/x", "a folder to write in"),
     ],
 )

@@ -1,13 +1,33 @@
 """Celery tasks as a project has them without batches."""
 
+import logging
+import sys
 from typing import Any
 
 from celery import shared_task
 
+from optimizer.control.models import ControlSettings
 from tests.library.models import Product
 
+logger = logging.getLogger("bot.tasks")
 
 @shared_task
 def store_one(item: dict[str, Any]) -> None:
     """Write one item."""
     Product.objects.update_or_create(sku=item["sku"], defaults={"stock": item["stock"]})
+
+
+@shared_task(name="library.tune")
+def tune(expiry_seconds: int, others: int = 0) -> None:
+    """Change a setting, then have as many other tasks do the same, one after the other."""
+    logger.info("Tuning to %s", expiry_seconds)
+    ControlSettings(process_expiry_seconds=expiry_seconds).save()
+    if others:
+        tune.delay(expiry_seconds + 1, others - 1)
+
+
+@shared_task(name="library.fail")
+def fail() -> None:
+    """Print and fail, with a secret in the message."""
+    sys.stdout.write("printed by a task\n")
+    raise ValueError("no answer from redis://:geheim@host:6379/0")
