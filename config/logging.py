@@ -150,7 +150,7 @@ def _component(logger: str, task: str) -> str:
 
 def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Name the current span, so that a line is found from its trace and the other way round."""
-    trace = sys.modules.get("opentelemetry.trace")  # loaded only where traces are exported
+    trace = sys.modules.get("opentelemetry.trace")  # not loaded: nothing can be traced
     if trace is not None:
         span = trace.get_current_span().get_span_context()
         if span.is_valid:

@@ -1,6 +1,6 @@
 """OpenTelemetry: spans of requests, tasks, queries and calls, where a collector is named.
 
-Without `OTEL_EXPORTER_OTLP_ENDPOINT` nothing of it is imported. Spans wait in a bounded queue and
+Without `OTEL_EXPORTER_OTLP_ENDPOINT` nothing is instrumented. Spans wait in a bounded queue and
 a thread sends them, so a collector that is away costs spans, and no request waits. Beat is not
 traced: a periodic task begins its trace in the worker.
 """
