@@ -77,7 +77,9 @@ def plain(value: object, *, depth: int = 0) -> object:
         if isinstance(value, Mapping):
             return _plain_mapping(value, depth + 1)
         if isinstance(value, list | tuple | set | frozenset):
-            return [plain(one, depth=depth + 1) for one, _ in zip(value, range(_MOST), strict=False)]
+            return [
+                plain(one, depth=depth + 1) for one, _ in zip(value, range(_MOST), strict=False)
+            ]
     return mask(_repr(value))
 
 

@@ -11,6 +11,7 @@ from tests.library.models import Product
 
 logger = logging.getLogger("bot.tasks")
 
+
 @shared_task
 def store_one(item: dict[str, Any]) -> None:
     """Write one item."""

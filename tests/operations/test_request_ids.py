@@ -25,8 +25,10 @@ def test_a_task_and_those_it_sends_carry_the_id_of_the_call(tmp_path):
         alone = tune.delay(41)
         running.wait_for(lambda: Revision.objects.filter(component="control").count() == 4)
         lines = running.wait_for(
-            lambda: len(running.lines(logger="bot.tasks", level="info")) == 4
-            and running.lines(logger="bot.tasks")
+            lambda: (
+                len(running.lines(logger="bot.tasks", level="info")) == 4
+                and running.lines(logger="bot.tasks")
+            )
         )
         running.wait_for(lambda: len(running.lines(request_id="call-1")) >= 6)
     revisions = Revision.objects.filter(component="control").values_list("request_id", "channel")

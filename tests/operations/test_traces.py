@@ -122,7 +122,7 @@ def test_a_call_and_what_a_worker_does_for_it_are_one_trace(tmp_path):
         served, client = stack.enter_context(web(tmp_path, **traced))
         sent = client.post(
             "/internal/v1/batches/ledger/items",
-            json={"items": [{"data": {"n": 1}}]},
+            json={"item": {"n": 1}},
             headers={"X-Request-ID": "call-9"},
         )
         assert sent.status_code in (200, 202), sent.text
@@ -131,8 +131,10 @@ def test_a_call_and_what_a_worker_does_for_it_are_one_trace(tmp_path):
         drained = running.wait_for(lambda: found.find(CONSUMER, "run/batches.drain"))
         served.wait_for(lambda: found.find(SERVER, "POST internal/v1/ratelimit/check"))
         calls = served.wait_for(
-            lambda: found.find(SERVER, "POST internal/v1/batches/{job}/items")
-            or [one for _, _, one in found.spans if "/items" in one.name]
+            lambda: (
+                found.find(SERVER, "POST internal/v1/batches/{job}/items")
+                or [one for _, _, one in found.spans if "/items" in one.name]
+            )
         )
         trace_id = calls[0].trace_id
         roles = {("web", SERVER), ("web", CLIENT), ("web", PRODUCER)}
@@ -144,7 +146,9 @@ def test_a_call_and_what_a_worker_does_for_it_are_one_trace(tmp_path):
     assert {line["request_id"] for line in lines} == {"call-9"}
     assert all(line["span_id"] for line in lines)
     # Heartbeats and polls of threads begin no traces.
-    assert not [one.name for _, _, one in found.spans if one.kind == CLIENT and not one.parent_span_id]
+    assert not [
+        one.name for _, _, one in found.spans if one.kind == CLIENT and not one.parent_span_id
+    ]
     fast = found.find(SERVER, "POST internal/v1/ratelimit/check")[0]
     assert attributes(fast)["tuneup.request_id"] == checked.headers["X-Request-ID"]
     assert len({process for _, process, _ in found.spans}) == 2
@@ -152,11 +156,13 @@ def test_a_call_and_what_a_worker_does_for_it_are_one_trace(tmp_path):
 
 def test_a_trace_that_began_elsewhere_goes_on_before_django_and_in_it(tmp_path):
     parent = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
-    with collector() as found:
-        with web(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=found.url, **QUICK) as (served, client):
-            client.post("/internal/v1/ratelimit/check", json={"subject": "a"}, headers=parent)
-            client.get("/internal/v1/batches", headers=parent)
-            names = served.wait_for(lambda: (n := found.served_in("a" * 32)) and len(n) == 2 and n)
+    with ExitStack() as stack:
+        found = stack.enter_context(collector())
+        traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": found.url, **QUICK}
+        served, client = stack.enter_context(web(tmp_path, **traced))
+        client.post("/internal/v1/ratelimit/check", json={"subject": "a"}, headers=parent)
+        client.get("/internal/v1/batches", headers=parent)
+        names = served.wait_for(lambda: (n := found.served_in("a" * 32)) and len(n) == 2 and n)
     assert names[0] == "POST internal/v1/ratelimit/check" and "batches" in names[1]
 
 

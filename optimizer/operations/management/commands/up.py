@@ -22,6 +22,6 @@ class Command(BaseCommand):
         try:
             up.run(host=options["host"], port=options["port"])
         except Stop as stop:
-            stream = self.stderr if stop.code else self.stdout
+            stream = sys.stderr if stop.code else sys.stdout
             Printer(stream, as_json=settings.LOG_FORMAT == "json").show(f"{stop}\n")
             sys.exit(stop.code)
