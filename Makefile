@@ -41,6 +41,7 @@ bench: venv  ## Run every benchmark: a table each, JSON in var/benchmarks
 
 requirements: venv  ## Pin requirements*.in anew
 	$(COMPILE) requirements.in -o requirements.txt
+	$(COMPILE) requirements-otel.in -o requirements-otel.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 
 venv:

@@ -69,6 +69,13 @@ class Environment(environ.Env):  # type: ignore[misc]
             )
         return url
 
+    def http_url(self, name: str, *, default: str) -> str:
+        """Return the address of a service that speaks HTTP, or nothing."""
+        url: str = self.str(name, default=default)
+        if url and (_scheme(url) not in ("http", "https") or not urlsplit(url).hostname):
+            raise _refused(name, "like http://host:4318")  # it may hold a password
+        return url
+
     def database_url(self, name: str, *, default: str) -> dict[str, Any]:
         """Return Django's settings of a SQLite or PostgreSQL database."""
         url: str = self.str(name, default="") or default

@@ -79,6 +79,8 @@ class Child:
             if said == line:
                 return time.monotonic() - started
             seen.append(said)
+            if said is None:  # it has ended
+                break
         raise AssertionError(f"{line!r} did not come within {within_seconds} s, but {seen}")
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from redis.retry import Retry
 
 from config.csp import STRICT_POLICY
 from config.environment import Environment
-from config.logging import logging_settings
+from config.logging import STYLES, logging_settings
 from config.settings.beat import SCHEDULE
 from config.settings.unfold import UNFOLD  # noqa: F401
 from optimizer.control.redis_urls import is_cluster, sentinels
@@ -299,7 +299,16 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 
+# --- Logs and traces --------------------------------------------------------------------------
+LOG_FORMAT = env.choice("LOG_FORMAT", default="text", of=STYLES)
 LOGGING = logging_settings(
     level=env.log_level("LOG_LEVEL", default="INFO"),
-    style=env.choice("LOG_FORMAT", default="text", of=("text", "json")),
+    style=LOG_FORMAT,
+    access_log=env.switch("ACCESS_LOG", default=False),
 )
+# OpenTelemetry's own variables: its SDK reads these and all the others of its specification.
+EXPORT_TRACES = env.http_url("OTEL_EXPORTER_OTLP_ENDPOINT", default="") != "" and not env.switch(
+    "OTEL_SDK_DISABLED", default=False
+)
+env.choice("OTEL_EXPORTER_OTLP_PROTOCOL", default="http/protobuf", of=("http/protobuf",))
+OTEL_SERVICE_NAME = env.str("OTEL_SERVICE_NAME", default="tuneup")

@@ -7,7 +7,7 @@ class ControlConfig(AppConfig):
     verbose_name = "Control"
 
     def ready(self) -> None:
-        from optimizer.control import checks, registry, rows, watcher  # noqa: F401
+        from optimizer.control import checks, registry, rows, task_origin, watcher  # noqa: F401
         from optimizer.control.snapshot import control
 
         rows.connect_signals()

@@ -3,18 +3,18 @@
 Every revision and every log line takes them from here, so no call passes them along.
 """
 
-import logging
 import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, replace
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+REQUEST_ID = "tuneup.request_id"  # in the environ of a request
+_WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class Origin:
     channel: str = "code"
     actor: str = ""
     request_id: str = ""
+    task_id: str = ""
+    task: str = ""  # its name
 
 
 _origin: ContextVar[Origin] = ContextVar("origin", default=Origin())
@@ -37,11 +39,21 @@ def current_origin() -> Origin:
 @contextmanager
 def origin(**changes: Any) -> Iterator[Origin]:
     """Set some fields of the origin for the enclosed work."""
-    token = _origin.set(replace(_origin.get(), **changes))
+    token = enter(replace(_origin.get(), **changes))
     try:
         yield _origin.get()
     finally:
-        _origin.reset(token)
+        leave(token)
+
+
+def enter(where: Origin) -> Token[Origin]:
+    """Work under another origin until `leave`, which takes what this returns."""
+    return _origin.set(where)
+
+
+def leave(token: Token[Origin]) -> None:
+    """Go back to the origin that was before."""
+    _origin.reset(token)
 
 
 def name_actor(actor: str) -> None:
@@ -51,7 +63,7 @@ def name_actor(actor: str) -> None:
 
 def new_request_id(given: str) -> str:
     """Return the caller's own id where it is well-formed, else a new one."""
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if _WELL_FORMED.fullmatch(given) else uuid.uuid4().hex
 
 
 class OriginMiddleware:
@@ -62,6 +74,7 @@ class OriginMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request_id = new_request_id(request.headers.get("X-Request-ID", ""))
+        request.META[REQUEST_ID] = request_id  # for what is said of it later on
         channel = "api" if request.path.startswith("/internal/") else "admin"
         with origin(channel=channel, actor="", request_id=request_id):
             response = self.get_response(request)
@@ -73,11 +86,3 @@ class OriginMiddleware:
         user = getattr(request, "user", None)
         if _origin.get().channel == "admin" and request.path.startswith("/admin/"):
             name_actor(user.get_username() if user is not None else "")
-
-
-class RequestIdFilter(logging.Filter):
-    """Put the request id of the work at hand on every log record."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = _origin.get().request_id or "-"
-        return True

@@ -10,7 +10,7 @@ class OperationsConfig(AppConfig):
 
     def ready(self) -> None:
         from optimizer.control import registry, ticker
-        from optimizer.operations import figures, verify
+        from optimizer.operations import checks, figures, verify  # noqa: F401
         from optimizer.operations.live import operations
         from optimizer.operations.services import http_counts, seeds, watching
 

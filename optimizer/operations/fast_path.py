@@ -9,6 +9,7 @@ import io
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextvars import Token
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
@@ -18,7 +19,7 @@ from django.http.request import split_domain_port, validate_host
 from django.utils.module_loading import import_string
 
 from optimizer.control import registry
-from optimizer.control.origin import new_request_id
+from optimizer.control.origin import Origin, current_origin, enter, leave, new_request_id
 from optimizer.operations.fast_answers import ANSWERS, Answer, may
 from optimizer.operations.live import operations
 from optimizer.operations.metrics import count_request
@@ -45,6 +46,11 @@ class FastPath:
                     route = f"internal/v1/{component.name}/{name}"
                     self._routes[f"/{route}"] = (route, component.name, handler)
 
+    @property
+    def paths(self) -> frozenset[str]:
+        """What may be answered here."""
+        return frozenset({*self._routes, *ANSWERS})
+
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if path in ANSWERS:
@@ -58,28 +64,46 @@ class FastPath:
         if not _is_plain_post(environ, length) or not may(environ, scope):
             return self._application(environ, start_response)
         body = environ["wsgi.input"].read(int(length))
+        token = _enter(environ)
         try:
-            answer = handler(body) if rb"\u0000" not in body else None
-        except Exception:  # as in Django: logged, and answered
-            logger.exception("%s failed", route)
-            answer = _BROKEN
-        if answer is None:
-            environ["wsgi.input"] = io.BytesIO(body)
-            return self._application(environ, start_response)
-        return _send(answer, "POST", route, environ, start_response, started)
+            answer = _ask(handler, route, body)
+            if answer is not None:
+                return _send(answer, "POST", route, start_response, started)
+        finally:
+            leave(token)
+        environ["wsgi.input"] = io.BytesIO(body)
+        return self._application(environ, start_response)
 
     def _get(self, path: str, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         started = time.perf_counter()
-        if not _is_plain_get(environ) or (answer := ANSWERS[path](environ)) is None:
-            return self._application(environ, start_response)
-        return _send(answer, "GET", path[1:], environ, start_response, started)
+        if _is_plain_get(environ):
+            token = _enter(environ)
+            try:
+                answer = ANSWERS[path](environ)
+                if answer is not None:
+                    return _send(answer, "GET", path[1:], start_response, started)
+            finally:
+                leave(token)
+        return self._application(environ, start_response)
+
+
+def _enter(environ: dict[str, Any]) -> Token[Origin]:
+    request_id = new_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
+    return enter(Origin(channel="api", request_id=request_id))
+
+
+def _ask(handler: Handler, route: str, body: bytes) -> Answer | None:
+    try:
+        return handler(body) if rb"\u0000" not in body else None
+    except Exception:  # as in Django: logged, and answered
+        logger.exception("%s failed", route)
+        return _BROKEN
 
 
 def _send(
     answer: Answer,
     method: str,
     route: str,
-    environ: dict[str, Any],
     start_response: Any,
     started: float,
 ) -> tuple[bytes]:
@@ -88,7 +112,7 @@ def _send(
         ("Content-Length", str(len(content))),
         ("Cache-Control", "no-store"),
         ("X-Content-Type-Options", "nosniff"),
-        ("X-Request-ID", new_request_id(environ.get("HTTP_X_REQUEST_ID", ""))),
+        ("X-Request-ID", current_origin().request_id),
     )
     start_response(_STATUS[status], headers)
     count_request(method, route, status, time.perf_counter() - started)

@@ -1,5 +1,6 @@
 """Prometheus: what every process counts, gathered over all of them."""
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -36,7 +37,8 @@ FAILING_CHECKS = Gauge(
     "Checks of /ready that failed at the last look.",
     multiprocess_mode="mostrecent",
 )
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+access_log = logging.getLogger("tuneup.access")  # on by ACCESS_LOG
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def exposition() -> bytes:
@@ -96,10 +98,23 @@ class MetricsMiddleware:
 
 
 def count_request(method: str, route: str, status: int, took_seconds: float) -> None:
-    """Count one request of a route pattern."""
+    """Count one request of a route pattern, and say so where the access log is on."""
     ticker.ensure()  # which tells the counts of this process
-    _requests(method if method in _METHODS else "other", route, status).inc()
+    _requests(method if method in METHODS else "other", route, status).inc()
     _duration(route).observe(took_seconds)
+    if access_log.isEnabledFor(logging.INFO):
+        access_log.info(
+            "%s %s %s",
+            method,
+            route,
+            status,
+            extra={
+                "method": method,
+                "route": route,
+                "status": status,
+                "ms": round(took_seconds * 1000, 2),
+            },
+        )
 
 
 @lru_cache(maxsize=2048)

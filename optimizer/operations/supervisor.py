@@ -4,6 +4,7 @@ Each program runs under a guard (`guard.py`), so none outlives the supervisor ho
 and none sees a Ctrl-C that was meant for the supervisor.
 """
 
+import json
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, Self
@@ -54,10 +56,13 @@ class _Child:
 
 
 class Printer:
-    """Writes whole lines, each after the name of who said it, coloured on a terminal."""
+    """Writes whole lines, each after the name of who said it, coloured on a terminal.
 
-    def __init__(self, stream: IO[str], *, width: int = 8) -> None:
-        self._stream, self._width = stream, width
+    As JSON, what is an object already passes as it is, and all else becomes one.
+    """
+
+    def __init__(self, stream: IO[str], *, width: int = 8, as_json: bool = False) -> None:
+        self._stream, self._width, self._as_json = stream, width, as_json
         self._coloured = stream.isatty()
         self._names: list[str] = []
         self._lock = threading.Lock()
@@ -65,6 +70,10 @@ class Printer:
 
     def say(self, name: str, text: str) -> None:
         with self._lock:
+            if self._as_json:
+                is_object = text.startswith('{"') and text.endswith("}")
+                self._write(f"{text if is_object else _as_object(name, text)}\n")
+                return
             if name not in self._names:
                 self._names.append(name)
             prefix = f"{name:<{self._width}}|"
@@ -76,7 +85,7 @@ class Printer:
     def show(self, text: str) -> None:
         """Write a block as it is."""
         with self._lock:
-            self._write(text)
+            self._write(f"{_as_object('up', text)}\n" if self._as_json else text)
 
     def _write(self, text: str) -> None:
         try:
@@ -84,6 +93,12 @@ class Printer:
             self._stream.flush()
         except BrokenPipeError:  # the programs must not wait for ever to say something
             self.closed = True
+
+
+def _as_object(name: str, text: str) -> str:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    line = {"timestamp": now, "level": "info", "logger": name, "event": text.strip()}
+    return json.dumps(line)
 
 
 class Supervisor:

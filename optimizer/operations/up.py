@@ -13,7 +13,7 @@ from django.conf import settings
 
 from optimizer.operations import embedded_redis
 from optimizer.operations.guard import ORPHAN_GRACE_SECONDS
-from optimizer.operations.supervisor import Program, Stop, Supervisor
+from optimizer.operations.supervisor import Printer, Program, Stop, Supervisor
 
 REDIS_START_SECONDS = 60.0  # a long append-only file takes its time
 SLOW_START_SECONDS = 30.0
@@ -37,7 +37,9 @@ def run(*, host: str, port: int) -> None:
             "PYTHONUNBUFFERED": "1",
             "PROMETHEUS_MULTIPROC_DIR": str(settings.METRICS_DIR),
         }
-        with Supervisor(env=environment, keep_open=[lock.fileno()]) as supervisor:
+        printer = Printer(sys.stdout, as_json=settings.LOG_FORMAT == "json")
+        keep_open = [lock.fileno()]
+        with Supervisor(env=environment, keep_open=keep_open, printer=printer) as supervisor:
             _start_redis(supervisor)
             made = _prepare(supervisor)
             for program in _programs(host, port):
@@ -113,20 +115,23 @@ def _prepare(supervisor: Supervisor) -> dict[str, str]:
 
 def _programs(host: str, port: int) -> list[Program]:
     python = sys.executable
+    log_config = settings.VAR_DIR / "granian-logging.json"
+    log_config.write_text(json.dumps(settings.LOGGING), encoding="utf-8")
     # fmt: off
     web = [
         python, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port),
         "--workers", str(settings.WEB_WORKERS), "--blocking-threads", str(settings.WEB_THREADS),
         "--respawn-failed-workers", "--workers-kill-timeout", "5", "--log-level", "warning",
+        "--log-config", str(log_config),
         "config.wsgi:application",
     ]
     celery = [python, "-m", "celery", "--app", "config", "--quiet"]
     worker = [
-        *celery, "worker", "--loglevel", "INFO", "--pool", "prefork",
+        *celery, "worker", "--pool", "prefork",
         "--concurrency", str(settings.CELERY_CONCURRENCY), "--without-mingle",
     ]
     # fmt: on
-    beat = [*celery, "beat", "--loglevel", "INFO", "--pidfile", ""]
+    beat = [*celery, "beat", "--pidfile", ""]
     return [Program("web", web), Program("worker", worker, stop_seconds=20), Program("beat", beat)]
 
 

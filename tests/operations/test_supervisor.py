@@ -1,5 +1,7 @@
 """The supervisor in a process of its own, with real programs under it."""
 
+import io
+import json
 import os
 import re
 import signal
@@ -10,6 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from optimizer.operations.supervisor import Printer
 
 pytestmark = pytest.mark.any_database
 
@@ -222,3 +226,15 @@ os.close(read)
 supervise(python('a', {POLITE!r}))
 """)
     assert one.process.wait(20) != 0
+
+
+def test_as_json_every_line_is_an_object():
+    stream = io.StringIO()
+    printer = Printer(stream, as_json=True)
+    printer.say("web", '{"event": "its own"}')
+    printer.say("redis", "Ready to accept connections")
+    printer.show("\n  Tuneup is ready.\n\n  Address\n")
+    objects = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert objects[0] == {"event": "its own"}
+    assert (objects[1]["logger"], objects[1]["event"]) == ("redis", "Ready to accept connections")
+    assert objects[2]["event"].startswith("Tuneup is ready.")

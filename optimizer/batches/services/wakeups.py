@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import time
+from contextvars import Context, copy_context
 from functools import partial
 
 from celery import current_app
@@ -31,7 +32,7 @@ class Waker(threading.Thread):
     def __init__(self) -> None:
         super().__init__(name="tuneup-batches-waker", daemon=True)
         self._condition = threading.Condition()
-        self._due: dict[str, float] = {}
+        self._due: dict[str, tuple[float, Context]] = {}
         self._silent_until = 0.0
         self.has_ended = False
 
@@ -42,30 +43,29 @@ class Waker(threading.Thread):
             if self.has_ended:
                 return False
             known = self._due.get(job)
-            if known is None or at < known:
-                self._due[job] = at
+            if known is None or at < known[0]:
+                # Of several who are told of at once, the message carries the first one's ids.
+                self._due[job] = (at, known[1] if known else copy_context())
                 self._condition.notify()
             return True
 
     def run(self) -> None:
-        while (names := self._next()) is not None:
-            for name in names:
-                self._send(name)
+        while (due := self._next()) is not None:
+            for name, context in due.items():
+                context.run(self._send, name)
 
-    def _next(self) -> list[str] | None:
+    def _next(self) -> dict[str, Context] | None:
         until = time.monotonic() + self.IDLE_SECONDS
         with self._condition:
             while True:
                 now = time.monotonic()
-                names = [name for name, at in self._due.items() if at <= now]
+                names = [name for name, (at, _) in self._due.items() if at <= now]
                 if names:
-                    for name in names:
-                        del self._due[name]
-                    return names
+                    return {name: self._due.pop(name)[1] for name in names}
                 if not self._due and now >= until:
                     self.has_ended = True
                     return None
-                self._condition.wait(min([until, *self._due.values()]) - now)
+                self._condition.wait(min([until, *(at for at, _ in self._due.values())]) - now)
 
     def _send(self, name: str) -> None:
         if time.monotonic() < self._silent_until:

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from optimizer.operations import up
-from optimizer.operations.supervisor import Stop
+from optimizer.operations.supervisor import Printer, Stop
 
 
 class Command(BaseCommand):
@@ -22,5 +22,6 @@ class Command(BaseCommand):
         try:
             up.run(host=options["host"], port=options["port"])
         except Stop as stop:
-            (self.stderr if stop.code else self.stdout).write(str(stop))
+            stream = sys.stderr if stop.code else sys.stdout
+            Printer(stream, as_json=settings.LOG_FORMAT == "json").show(f"{stop}\n")
             sys.exit(stop.code)
