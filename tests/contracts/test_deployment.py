@@ -52,9 +52,16 @@ def filled_in(text: str, values: dict[str, str]) -> str:
 
 
 def wanted(name: str, host: str, port: int) -> list[str]:
-    """Return the command by which `up` runs a program, without the Python."""
+    """Return the command by which `up` runs a program, without the Python.
+
+    The form of granian's own few lines is left out: `up` writes a file for it.
+    """
     (found,) = [one for one in up._programs(host, port) if one.name == name]
-    return [str(part) for part in found.command[1:]]
+    command = [str(part) for part in found.command[1:]]
+    if "--log-config" in command:
+        at = command.index("--log-config")
+        del command[at : at + 2]
+    return command
 
 
 def chosen() -> dict[str, str]:
