@@ -68,6 +68,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.csp.PolicyMiddleware",
     "optimizer.operations.wall.WallMiddleware",
+    "optimizer.balancer.middleware.balance_reads",  # outside of sessions, which read and write
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -111,9 +112,26 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASE_ROUTERS: list[str] = []
+
+# Streaming replicas of the default database take reads; replica_1 is the first of the list.
+_replicas = env.database_urls("DATABASE_REPLICA_URLS")
+if _replicas and DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+    raise ImproperlyConfigured(
+        "The environment variable DATABASE_REPLICA_URLS must stand beside a DATABASE_URL of"
+        " PostgreSQL: replicas follow its log."
+    )
+DATABASE_REPLICAS = tuple(f"replica_{number}" for number in range(1, len(_replicas) + 1))
+for _alias, _replica in zip(DATABASE_REPLICAS, _replicas, strict=True):
+    DATABASES[_alias] = {
+        **_replica,
+        "CONN_MAX_AGE": DATABASES["default"]["CONN_MAX_AGE"],
+        "CONN_HEALTH_CHECKS": False,  # what a replica does not answer, the primary does
+        "OPTIONS": {"connect_timeout": 2, "tcp_user_timeout": 5_000, **_replica.get("OPTIONS", {})},
+        "TEST": {"MIRROR": "default"},
+    }
 
 MONGODB_URI = env.str("MONGODB_URI", default="")
-DATABASE_ROUTERS: list[str] = []
 if MONGODB_URI:
     DATABASES["mongo"] = {
         "ENGINE": "django_mongodb_backend",
@@ -135,11 +153,13 @@ if MONGODB_URI:
             ),
         },
     }
-    DATABASE_ROUTERS = [
+    DATABASE_ROUTERS += [
         "config.routers.MongoAppsRouter",
         "django_mongodb_backend.routers.MongoRouter",
     ]
 MONGODB_APPS = env.list("MONGODB_APPS", default=[])  # labels of apps whose models live there
+if DATABASE_REPLICAS:
+    DATABASE_ROUTERS += ["optimizer.balancer.router.ReadRouter"]  # last: it answers for the rest
 
 # --- Redis ----------------------------------------------------------------------------------
 REDIS_IS_GIVEN = env.str("REDIS_URL", default="") != ""  # else `manage.py up` runs one
