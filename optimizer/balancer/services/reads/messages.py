@@ -45,7 +45,7 @@ def _before_task(task_id: str, task: Any, **_: Any) -> None:
     sent: Any = getattr(task.request, HEADER, None)
     if not isinstance(sent, str):
         return
-    text, _, name = sent.partition(" ")
+    text, _space, name = sent.partition(" ")
     position = from_key(text)
     one = Reader(name, LAST if position is None else position, monotonic)
     _running[task_id] = one, readers.current.set(one)
