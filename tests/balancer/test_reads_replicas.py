@@ -1,7 +1,6 @@
 """Reads over real streaming replicas that lag: nobody misses what it wrote, whoever is killed."""
 
 import json
-import os
 import random
 import time
 from collections import Counter
