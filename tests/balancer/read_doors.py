@@ -30,7 +30,7 @@ def stream(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     return StreamingHttpResponse(parts())
 
 
-def found(pk: int) -> dict[str, str]:
+def found(pk: int) -> dict[str, str | None]:
     """Return a tag's name, and where it was read."""
     one = Tag.objects.get(pk=pk)
     return {"name": one.name, "alias": one._state.db}

@@ -2,17 +2,19 @@
 
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 from django.db import connection
 
+from optimizer.balancer.engine.lsn import end_of_records, parse
 from optimizer.operations import guard
 from optimizer.operations.embedded_redis import free_port
 from optimizer.operations.private_postgres import _unprivileged, find_binaries
@@ -30,7 +32,6 @@ class Replica:
     login: str
     delay_seconds: float
     process: "subprocess.Popen[bytes] | None" = None
-    _super: list[psycopg.Connection] = field(default_factory=list)
 
     def url(self, database: str) -> str:
         return f"postgres://{self.login}@127.0.0.1:{self.port}/{database}"
@@ -44,17 +45,29 @@ class Replica:
                    "-c", f"recovery_min_apply_delay={int(self.delay_seconds * 1000)}"]  # fmt: skip
         for option in _OPTIONS:
             command += ["-c", option]
-        with (self.folder / "log").open("ab") as log:
-            self.process = guard.spawn([str(one) for one in command], output=log)
         deadline = time.monotonic() + START_SECONDS
         while True:
+            if self.process is None or self.process.poll() is not None:
+                # Anew, as a killed server's last processes may still hold its memory.
+                with (self.folder / "log").open("ab") as log:
+                    self.process = guard.spawn([str(one) for one in command], output=log)
             try:
                 self.ask("SELECT 1")
                 return
             except psycopg.OperationalError:
-                assert self.process.poll() is None, (self.folder / "log").read_text()
                 assert time.monotonic() < deadline, (self.folder / "log").read_text()
                 time.sleep(0.1)
+
+    def caught_up(self) -> None:
+        """Wait until it has all that the primary has committed."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_current_wal_insert_lsn()::text")
+            wanted = end_of_records(parse(cursor.fetchone()[0]))
+        deadline = time.monotonic() + START_SECONDS
+        while parse(at := str(self.ask("SELECT pg_last_wal_replay_lsn()::text"))) < wanted:
+            says = f"{at} of {wanted:x}: {(self.folder / 'log').read_text()}"
+            assert time.monotonic() < deadline, says
+            time.sleep(0.05)
 
     def ask(self, sql: str) -> object:
         with psycopg.connect(self.url("postgres"), connect_timeout=5, autocommit=True) as one:
@@ -93,8 +106,6 @@ def standbys(*delays_seconds: float) -> Iterator[list[Replica]]:
                 folder = Path(name) / str(number)
                 folder.mkdir(mode=0o700)
                 if user:
-                    import shutil
-
                     shutil.chown(folder, user)
                 one = Replica(folder, free_port(), f"{at['USER']}:{at['PASSWORD']}", delay)
                 source = (f"host={at['HOST']} port={at['PORT']} user={at['USER']} "

@@ -110,11 +110,9 @@ def test_what_is_written_while_the_primary_is_asked_is_asked_for_again():
     marks = one.marks
     one.wrote()  # by another thread
     one.settle(marks, 500)
-    assert one.has_written
-    assert one.required == 500
+    assert (one.has_written, one.required) == (True, 500)
     one.settle(one.marks, 400)
-    assert not one.has_written
-    assert one.required == 500
+    assert (one.has_written, one.required) == (False, 500)
     assert Reader("", LAST, lambda: 1.0).is_pinned
 
 
@@ -147,7 +145,7 @@ def test_positions_are_kept_by_name_and_never_go_back(redis):
     assert shared.load("bot:2") == 0
     shared.store("bot:2", LAST)
     assert shared.load("bot:2") == LAST
-    assert 60_000 < redis.pttl(positions._key("bot:1")) <= 1000 * positions.kept_seconds()
+    assert 60_000 < redis.pttl(positions.key_of("bot:1")) <= 1000 * positions.kept_seconds()
 
 
 @any_database
@@ -176,7 +174,7 @@ def test_what_could_not_be_told_is_told_later(redis, settings, monkeypatch):
     access.breaker.reset()
     assert shared.load("bot:1") is None  # others may have had something to tell, too
     shared.tick()
-    assert execute("GET", positions._key("bot:1")) == to_key(700).encode()
+    assert execute("GET", positions.key_of("bot:1")) == to_key(700).encode()
     monkeypatch.setattr(positions, "floor_seconds", lambda: 0.0)
     assert shared.load("bot:1") == 700
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from optimizer.balancer.models import Backend
 from optimizer.balancer.services.reads import positions
 from tests.balancer.replicas import standbys
-from tests.balancer.test_reads_replicas import caught_up, environment, pytestmark, seed
+from tests.balancer.test_reads_replicas import environment, pytestmark, seed
 from tests.children import children
 from tests.control.test_propagation import wait_until
 from tests.library.models import Tag
@@ -95,12 +95,15 @@ def served(redis, *, worker=False):
     pk = Tag.objects.create(name="old").pk
     seed(["replica_1"], max_lag_seconds=600.0)
     with standbys(0.0) as (replica,):
-        caught_up(replica)
+        replica.caught_up()
         given = environment([replica])
         with children(1, SERVER, **given) as (one,), children(worker, WORKER, **given) as workers:
             server = Server(one)
             for child in workers:
                 child.read_until("ready", WAIT_SECONDS)
+            # The age of its data is known to who starts later once it has replayed a commit.
+            Tag.objects.filter(pk=pk).update(name="old")
+            replica.caught_up()
             server.until(f"get({pk})", {"name": "old", "alias": "replica_1"})
             yield server, replica, pk
 

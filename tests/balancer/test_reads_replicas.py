@@ -96,17 +96,6 @@ def environment(replicas):
     }
 
 
-def caught_up(replica):
-    connection.ensure_connection()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_current_wal_flush_lsn()::text")
-        wanted = cursor.fetchone()[0]
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not replica.ask(f"SELECT pg_last_wal_replay_lsn() >= '{wanted}'::pg_lsn"):  # noqa: S608
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_nobody_misses_what_it_wrote_while_replicas_lag_and_one_is_killed(redis):
     """Two processes of three threads; one replica stops for up to 5 s at a time, the other lags by
     half a second until it is killed."""
@@ -114,11 +103,14 @@ def test_nobody_misses_what_it_wrote_while_replicas_lag_and_one_is_killed(redis)
     rows = [Tag.objects.create(name="0").pk for _ in range(12)]
     seed(["replica_1", "replica_2"])
     with standbys(0.0, 0.5) as (first, second):
-        for one in (first, second):
-            caught_up(one)
+        first.caught_up()
+        second.caught_up()
         given = environment((first, second)) | {"ROWS": json.dumps(rows), "SECONDS": str(SECONDS)}
-        with children(1, WORK, ME="0", **given) as one, children(1, WORK, ME="1", **given) as two:
-            for child in (*one, *two):
+        with (
+            children(1, WORK, ME="0", **given) as left,
+            children(1, WORK, ME="1", **given) as right,
+        ):
+            for child in (*left, *right):
                 child.read_until("began", WAIT_SECONDS)
             began, chance = time.monotonic(), random.Random(3)  # noqa: S311
             killed = False
@@ -130,8 +122,8 @@ def test_nobody_misses_what_it_wrote_while_replicas_lag_and_one_is_killed(redis)
                 if passed > SECONDS / 2 and not killed:
                     second.kill()
                     killed = True
-            found = Counter()
-            for child in (*one, *two):
+            found: Counter[str] = Counter()
+            for child in (*left, *right):
                 said = child.read(WAIT_SECONDS)
                 assert said is not None
                 assert said.startswith("found "), said

@@ -60,7 +60,7 @@ class Positions:
     def load(self, name: str) -> int | None:
         """Return what a reader must see, 0 for nothing; None where nobody can say."""
         try:
-            found = execute("MGET", _key(name), _pin(name), WHOLE, LOST)
+            found = execute("MGET", key_of(name), _pin(name), WHOLE, LOST)
         except (RedisAway, redis.ResponseError) as error:
             self._away(error)
             return None
@@ -95,7 +95,7 @@ class Positions:
         if position >= LAST:
             execute("SET", _pin(name), "1", "PX", _milliseconds(floor_seconds()))
             return
-        LATER.run((_key(name),), to_key(position), _milliseconds(kept_seconds()))
+        LATER.run((key_of(name),), to_key(position), _milliseconds(kept_seconds()))
 
     def _begin_anew(self) -> None:
         try:
@@ -111,7 +111,8 @@ class Positions:
         self._away_at = time.monotonic()
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
+    """Return the Redis key of what a reader must see."""
     return f"{_PREFIX}after:{name}"
 
 
