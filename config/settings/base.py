@@ -15,6 +15,7 @@ from redis.retry import Retry
 from config.csp import STRICT_POLICY
 from config.environment import Environment
 from config.logging import logging_settings
+from config.replicas import replicas_of
 from config.settings.unfold import UNFOLD  # noqa: F401
 from optimizer.control.redis_urls import is_cluster, sentinels
 
@@ -114,22 +115,9 @@ else:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASE_ROUTERS: list[str] = []
 
-# Streaming replicas of the default database take reads; replica_1 is the first of the list.
-_replicas = env.database_urls("DATABASE_REPLICA_URLS")
-if _replicas and DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
-    raise ImproperlyConfigured(
-        "The environment variable DATABASE_REPLICA_URLS must stand beside a DATABASE_URL of"
-        " PostgreSQL: replicas follow its log."
-    )
-DATABASE_REPLICAS = tuple(f"replica_{number}" for number in range(1, len(_replicas) + 1))
-for _alias, _replica in zip(DATABASE_REPLICAS, _replicas, strict=True):
-    DATABASES[_alias] = {
-        **_replica,
-        "CONN_MAX_AGE": DATABASES["default"]["CONN_MAX_AGE"],
-        "CONN_HEALTH_CHECKS": False,  # what a replica does not answer, the primary does
-        "OPTIONS": {"connect_timeout": 2, "tcp_user_timeout": 5_000, **_replica.get("OPTIONS", {})},
-        "TEST": {"MIRROR": "default"},
-    }
+_replicas = replicas_of(DATABASES["default"], env.database_urls("DATABASE_REPLICA_URLS"))
+DATABASES |= _replicas
+DATABASE_REPLICAS = tuple(_replicas)
 
 MONGODB_URI = env.str("MONGODB_URI", default="")
 if MONGODB_URI:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from django.db import connection
@@ -93,9 +94,9 @@ class Replica:
 
 
 @contextmanager
-def standbys(*delays_seconds: float) -> Iterator[list[Replica]]:
-    """Run a replica of the tests' own cluster for each delay with which it applies commits."""
-    at, binaries = connection.settings_dict, find_binaries()
+def standbys(*delays_seconds: float, of: Any = connection) -> Iterator[list[Replica]]:
+    """Run a replica of a connection's cluster for each delay with which it applies commits."""
+    at, binaries = of.settings_dict, find_binaries()
     assert binaries is not None
     prefix, user = _unprivileged()
     made: list[Replica] = []

@@ -70,7 +70,8 @@ def _pick(one: Reader) -> str:
         if alias == PRIMARY:
             return _primary("its share", avoided=avoided)
         try:
-            connections[alias].ensure_connection()
+            if connections[alias].connection is None:
+                connections[alias].ensure_connection()
         except (DatabaseError, InterfaceError) as error:
             replicas.known.by_alias[alias].lost(str(error).partition("\n")[0])
             group.start(endpoint)
