@@ -34,7 +34,9 @@ def alias_for_read(model: type[Model]) -> str:
     ):
         return _primary(BY_RULE)
     connection = connections[PRIMARY]
-    if connection.in_atomic_block or not connection.autocommit:
+    # Before it is opened for the first time Django has not switched it to autocommit.
+    is_open = connection.connection is not None
+    if connection.in_atomic_block or (is_open and not connection.autocommit):
         return _primary(IN_TRANSACTION)
     if one.is_pinned:
         return _primary(PINNED)
