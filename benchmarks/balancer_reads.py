@@ -122,7 +122,7 @@ def stale(name: str, start: int, replicas: "list[Replica]") -> Row:
 
 
 @contextmanager
-def _django_over(url: str):  # type: ignore[no-untyped-def]
+def _django_over(url: str):
     """Start Django over a primary and two replicas."""
     from urllib.parse import urlsplit
 

@@ -19,6 +19,7 @@ WAIT_SECONDS = 60.0
 SERVER = """
 import json, sys
 settings.ROOT_URLCONF = "tests.balancer.read_doors"
+from django.contrib.auth.models import User
 from django.core import checks
 from django.db import connections, router, transaction
 from django.test import Client
@@ -37,6 +38,10 @@ def post(pk, name, client=None, headers=None, **more):
 def stream(pk, name):
     client = Client(headers={"X-Reader": name})
     return b"".join(client.get(f"/stream/{pk}/?name={name}")).decode()
+def page():
+    boss = Client()
+    boss.force_login(User.objects.create_superuser("boss"))
+    return boss.get("/admin/balancer/balancersettings/live/?group=replicas").content.decode()
 def on_primary(step):
     with reads.primary():
         return step()
@@ -211,6 +216,14 @@ def test_a_replica_that_ends_comes_back_or_is_promoted_and_a_redis_that_is_away(
         assert server("replicas.known.by_alias['replica_1'].says") != ""
         replica.start()
         server.until(f"get({pk})['alias']", "replica_1")
+
+        page = server("page()")
+        for text in (
+            "Database reads in the last hour",
+            "Why reads went to the primary",
+            "replica_1:",
+        ):
+            assert text in page
 
         # it is promoted: what it has is no longer the primary's
         replica.ask("SELECT pg_promote()")

@@ -129,7 +129,7 @@ def _reads(found: Reads) -> dict[str, Any]:
     ]
     return {
         "of": found,
-        "chart": Chart("Reads in the last hour", "per second", found.times, lines),
+        "chart": Chart("Database reads in the last hour", "per second", found.times, lines),
         "lag": [
             (alias, seconds, "quiet" if seconds is None else "wait" if seconds > 1 else "ok")
             for alias, seconds in found.lag_seconds.items()
