@@ -99,6 +99,11 @@ def standbys(*delays_seconds: float, of: Any = connection) -> Iterator[list[Repl
     at, binaries = of.settings_dict, find_binaries()
     assert binaries is not None
     prefix, user = _unprivileged()
+    login = f"host={at['HOST']} port={at['PORT']} user={at['USER']} password={at['PASSWORD']}"
+    with psycopg.connect(f"{login} dbname=postgres", autocommit=True) as primary:
+        # Checkpoints of other tests' backups would remove what a replica still needs.
+        primary.execute("ALTER SYSTEM SET wal_keep_size = '1GB'")
+        primary.execute("SELECT pg_reload_conf()")
     made: list[Replica] = []
     with tempfile.TemporaryDirectory(prefix="tuneup-standby-") as name:
         os.chmod(name, 0o755)  # noqa: S103  (the folders in it are private)
@@ -109,12 +114,10 @@ def standbys(*delays_seconds: float, of: Any = connection) -> Iterator[list[Repl
                 if user:
                     shutil.chown(folder, user)
                 one = Replica(folder, free_port(), f"{at['USER']}:{at['PASSWORD']}", delay)
-                source = (f"host={at['HOST']} port={at['PORT']} user={at['USER']} "
-                          f"password={at['PASSWORD']}")  # fmt: skip
                 done = subprocess.run(
                     [*prefix, binaries / "pg_basebackup", "--pgdata", folder / "data",
                      "--write-recovery-conf", "--checkpoint=fast", "--no-sync",
-                     "--wal-method=stream", "--dbname", source],
+                     "--wal-method=stream", "--dbname", login],
                     cwd=folder, capture_output=True, text=True,
                 )  # fmt: skip
                 assert done.returncode == 0, re.sub(r"password=\S+", "", done.stderr)
