@@ -19,6 +19,7 @@ from optimizer.operations import private_postgres
 
 ITEMS, TASKS, ROUNDS = 20_000, 2_000, 1
 SIZES = (100, 250, 500, 1_000, 2_500, 5_000)
+WARM_UP_CHUNKS, AIMD_ROUNDS, LARGE_ITEMS = 20, 10, 5_000
 POISON = (17, 5_003, 9_999, 10_000, 19_998)
 
 
@@ -135,43 +136,53 @@ def _poison() -> dict[str, float]:
 
 
 def _aimd() -> dict[str, float]:
-    """Return the items a second by chunk size, as each chunk's time says; and that of AIMD."""
-    found = {}
-    for size in SIZES:
-        found[f"fixed {size}"] = statistics.median(
-            _paces(_job(chunk_items=size, adaptive=False), ITEMS, skip=1)[0] for _ in range(ROUNDS)
-        )
-    paces, sizes = zip(
-        *(
-            _paces(_job(chunk_items=500, adaptive=True, target_seconds=0.25), 100_000, skip=20)
-            for _ in range(ROUNDS)
-        ),
-        strict=True,
-    )
-    return found | {"aimd": statistics.median(paces), "aimd_items": statistics.median(sizes)}
+    """Return the items a second by chunk size, and of chunks whose size AIMD chose.
 
+    After its first 20 chunks all sizes take turns, so that they find the same tables.
+    """
+    from msgspec.structs import replace
 
-def _paces(job: Any, count: int, *, skip: int) -> tuple[float, int]:
-    from optimizer.batches import submit_many
     from optimizer.batches.live import live_job
     from optimizer.batches.models import JobState
     from optimizer.batches.services import records, working
 
     _empty()
     JobState.objects.all().delete()
-    for at in range(0, count, 10_000):
-        submit_many(job.name, _rows(10_000, at))
-    live, state = live_job(job), records.state_of(live_job(job))
-    done, spent, number = 0, 0.0, 0
-    while True:
-        started = time.perf_counter()
-        chunk, after = working.work(live, state, "size")
-        if not chunk.is_full or after is None:
-            return (done / spent if spent else 0.0), state.chunk_items
-        state, number = after, number + 1
-        if number > skip:
-            done += chunk.done
-            spent += time.perf_counter() - started
+    adaptive = live_job(_job(chunk_items=500, adaptive=True, target_seconds=0.25))
+    state = records.state_of(adaptive)
+    supply = _Supply(adaptive.name)
+    for _ in range(WARM_UP_CHUNKS):
+        supply.fill()
+        state = working.work(adaptive, state, "size")[1] or state
+    ways = {f"fixed {size}": replace(adaptive, adaptive=False, chunk_items=size) for size in SIZES}
+    ways["aimd"] = adaptive
+    done, spent = dict.fromkeys(ways, 0), dict.fromkeys(ways, 0.0)
+    for _ in range(AIMD_ROUNDS):
+        for name, job in ways.items():
+            until = done[name] + LARGE_ITEMS
+            while done[name] < until:
+                supply.fill()
+                started = time.perf_counter()
+                chunk, after = working.work(job, state, "size")
+                spent[name] += time.perf_counter() - started
+                state = after or state
+                done[name] += chunk.done
+    return {name: done[name] / spent[name] for name in ways} | {"aimd_items": state.chunk_items}
+
+
+class _Supply:
+    """Keeps more in a job's inbox than its next chunk takes."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.given = name, 0
+
+    def fill(self) -> None:
+        from optimizer.batches import submit_many
+        from optimizer.batches.models import Item
+
+        while Item.objects.count() < 3 * LARGE_ITEMS:
+            submit_many(self.name, _rows(10_000, self.given))
+            self.given += 10_000
 
 
 def _progress() -> dict[str, float]:

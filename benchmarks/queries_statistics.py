@@ -11,7 +11,7 @@ import tracemalloc
 from collections.abc import Callable, Sequence
 
 from benchmarks.table import Row, arguments, nanoseconds_per_call, show, verdict
-from optimizer.queries.engine.histogram import Histogram, bucket_of
+from optimizer.measures.histogram import Histogram, bucket_of
 from optimizer.queries.engine.hyperloglog import HyperLogLog, hash_of
 from optimizer.queries.engine.intervals import pack, unpack
 from optimizer.queries.engine.statistics import Gathered, Query, Statistics

@@ -6,7 +6,7 @@ class CachingConfig(AppConfig):
     verbose_name = "Cache manager"
 
     def ready(self) -> None:
-        from caching import checks, selectors, verify  # noqa: F401
+        from caching import checks, figures, selectors, verify  # noqa: F401
         from caching.live import caching
         from caching.services import reporter, seeds
         from optimizer.control import registry, ticker
@@ -23,6 +23,7 @@ class CachingConfig(AppConfig):
                 router="caching.api.router",
                 seed=seeds.seed,
                 verify=verify.CHECKS,
+                figures=figures.FIGURES,
                 icon="memory",
                 pages=(
                     registry.Page("Live", "monitoring", "admin:caching_live"),

@@ -1,5 +1,6 @@
 """The Celery application: workers and beat follow the live settings like every web process."""
 
+import logging
 import os
 from typing import Any
 
@@ -9,11 +10,13 @@ from celery.signals import (
     worker_init,
     worker_process_init,
     worker_process_shutdown,
+    worker_ready,
 )
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
 
-app = Celery("tuneup")
+logger = logging.getLogger(__name__)
+app = Celery("tuneup", fixups=["optimizer.pools.services.celery_fixup:fixup"])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
@@ -38,3 +41,18 @@ def _watch_in_beat(**_: Any) -> None:
     from optimizer.control import watcher
 
     watcher.start("beat")
+
+
+@worker_ready.connect  # the pool's first children are made by then, so they share no socket
+@beat_init.connect
+def _serve_metrics(**_: Any) -> None:
+    from django.conf import settings
+
+    from optimizer.operations import metrics
+
+    if not (port := settings.CELERY_METRICS_PORT):
+        return
+    try:
+        metrics.serve(port)
+    except OSError as error:  # the tasks matter more
+        logger.error("CELERY_METRICS_PORT=%d serves no metrics: %s", port, error.strerror)

@@ -1,6 +1,7 @@
 """Reads environment variables; a value that cannot be is refused by name, with what is allowed."""
 
 import logging
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,6 +34,17 @@ class Environment(environ.Env):  # type: ignore[misc]
         if text not in _TRUE | _FALSE:
             raise _refused(name, "true or false", text)
         return text in _TRUE
+
+    def folder(self, name: str, *, default: Path) -> Path:
+        """Return a folder; one that is given is made where it is missing."""
+        given: str = self.str(name, default="")
+        if not given:
+            return default
+        try:
+            Path(given).mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise _refused(name, f"a folder to write in ({error.strerror})", given) from error
+        return Path(given)
 
     def choice(self, name: str, *, default: str, of: tuple[str, ...]) -> str:
         """Return one of several words."""
@@ -74,6 +86,15 @@ class Environment(environ.Env):  # type: ignore[misc]
             if not _scheme(url).startswith("postgres"):
                 raise _refused(name, "like postgres://user:password@host:5432/name, with commas")
         return [self.db_url_config(url) | {"ENGINE": _DATABASES["postgres"]} for url in urls]
+
+    def mail_url(self, name: str) -> dict[str, Any]:
+        """Return Django's settings of a mail server, none where it is unset."""
+        url: str = self.str(name, default="")
+        if not url:
+            return {}
+        if _scheme(url) not in self.EMAIL_SCHEMES:
+            raise _refused(name, "like smtp+tls://user:password@host:587 or consolemail://")
+        return dict(self.email_url_config(url))
 
     def _number(
         self, name: str, kind: type, default: float, at_least: float, at_most: float

@@ -23,6 +23,7 @@ def logging_settings(*, level: str, style: str) -> dict[str, Any]:
                 "filters": ["request_id"],
             },
         },
-        "loggers": {"httpx": {"level": "WARNING"}},  # else a line for each request
+        # Else a line for each request, and several for each check-out.
+        "loggers": {"httpx": {"level": "WARNING"}, "psycopg.pool": {"level": "WARNING"}},
         "root": {"handlers": ["stderr"], "level": level},
     }

@@ -7,7 +7,7 @@ class RatelimitConfig(AppConfig):
 
     def ready(self) -> None:
         from optimizer.control import registry, ticker
-        from ratelimit import selectors, services, verify
+        from ratelimit import figures, selectors, services, verify
         from ratelimit.live import ratelimit
         from ratelimit.services import reporter
 
@@ -24,6 +24,7 @@ class RatelimitConfig(AppConfig):
                 fast_routes="ratelimit.fast.ROUTES",
                 seed=services.seed,
                 verify=verify.CHECKS,
+                figures=figures.FIGURES,
                 icon="speed",
                 pages=(registry.Page("Live", "monitoring", "admin:ratelimit_live"),),
             )

@@ -64,6 +64,12 @@ class Child:
         line, _, self._unread = self._unread.partition(b"\n")
         return line.decode().strip()
 
+    def say(self, line: str) -> None:
+        """Write a line to its standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
     def read_until(self, line: str, within_seconds: float) -> float:
         """Wait for a line; return the seconds it took. Raises AssertionError."""
         started = time.monotonic()

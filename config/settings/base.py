@@ -16,6 +16,7 @@ from config.csp import STRICT_POLICY
 from config.environment import Environment
 from config.logging import logging_settings
 from config.replicas import replicas_of
+from config.settings.beat import SCHEDULE
 from config.settings.unfold import UNFOLD  # noqa: F401
 from optimizer.control.redis_urls import is_cluster, sentinels
 
@@ -56,6 +57,7 @@ INSTALLED_APPS = [
     "ratelimit",
     "optimizer.queries",
     "optimizer.batches",
+    "optimizer.pools",
     "optimizer.balancer",
     "optimizer.operations",
 ]
@@ -64,6 +66,7 @@ MIDDLEWARE = [
     "optimizer.control.origin.OriginMiddleware",  # first: every response carries its request id
     "optimizer.queries.middleware.watch_queries",
     "optimizer.operations.metrics.MetricsMiddleware",
+    "optimizer.operations.query_count.QueryCountMiddleware",
     "optimizer.control.problems.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -106,7 +109,13 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 10,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
-else:
+elif env.switch("DATABASE_POOL", default=True):
+    # A pool in each process, whose limits admins change; these serve until the rows are read.
+    DATABASES["default"]["ENGINE"] = "optimizer.pools.backends.postgresql"
+    DATABASES["default"]["CONN_MAX_AGE"] = 0
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 8}
+    DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
+else:  # behind pgbouncer, which pools by itself
     DATABASES["default"]["CONN_MAX_AGE"] = env.whole(
         "DATABASE_CONN_MAX_AGE_SECONDS", default=60, at_least=0, at_most=86_400
     )
@@ -122,7 +131,7 @@ DATABASE_REPLICAS = tuple(_replicas)
 MONGODB_URI = env.str("MONGODB_URI", default="")
 if MONGODB_URI:
     DATABASES["mongo"] = {
-        "ENGINE": "django_mongodb_backend",
+        "ENGINE": "optimizer.pools.backends.mongodb",
         "HOST": MONGODB_URI,
         "NAME": env.str("MONGODB_DATABASE", default="bot"),
         "OPTIONS": {
@@ -164,14 +173,18 @@ if is_cluster(CACHE_REDIS_URL):
         "The environment variable CACHE_REDIS_URL must be a Redis without cluster mode: neither"
         " django-redis nor Celery can use a cluster."
     )
+# A pool that waits when it is dry, and whose size admins change; the kernel's client uses it too.
+REDIS_POOL_CLASS = "optimizer.pools.engine.redis.ManagedPool"
+REDIS_SENTINEL_POOL_CLASS = "optimizer.pools.engine.redis.ManagedSentinelPool"
 
 
 def _redis_cache(prefix: str) -> dict[str, object]:
     budget = {
         "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT_SECONDS,
         "SOCKET_TIMEOUT": REDIS_TIMEOUT_SECONDS,
+        "CONNECTION_POOL_CLASS": REDIS_POOL_CLASS,
         # A retry would double the time budget.
-        "CONNECTION_POOL_KWARGS": {"retry": Retry(NoBackoff(), 0)},
+        "CONNECTION_POOL_KWARGS": {"retry": Retry(NoBackoff(), 0), "pool_alias": "cache"},
     }
     cache = {"BACKEND": "django_redis.cache.RedisCache", "KEY_PREFIX": prefix}
     watched = sentinels(CACHE_REDIS_URL)
@@ -183,6 +196,7 @@ def _redis_cache(prefix: str) -> dict[str, object]:
         "SENTINELS": watched.hosts,
         "PASSWORD": watched.password,
         **budget,
+        "CONNECTION_POOL_CLASS": REDIS_SENTINEL_POOL_CLASS,
     }
     location = f"redis://{watched.service}/{watched.db}"
     return {**cache, "LOCATION": location, "OPTIONS": options}
@@ -216,45 +230,7 @@ if (_watched := sentinels(CELERY_BROKER_URL)) is not None:
         for host, port in _watched.hosts
     )
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
-# Beat puts these into the admin's periodic tasks when it starts; switched off there they stay off.
-CELERY_BEAT_SCHEDULE = {
-    # One that no worker has begun before the next is due would only pile up.
-    "caching-sweep": {
-        "task": "caching.sweep",
-        "schedule": 60.0,
-        "options": {"expire_seconds": 60},
-    },
-    "batches-sweep": {
-        "task": "batches.sweep",
-        "schedule": 2.0,
-        "options": {"expire_seconds": 2},
-    },
-    "batches-forget": {
-        "task": "batches.forget",
-        "schedule": 300.0,
-        "options": {"expire_seconds": 300},
-    },
-    "balancer-check": {
-        "task": "balancer.check",
-        "schedule": 2.0,
-        "options": {"expire_seconds": 2},
-    },
-    "queries-collect": {
-        "task": "queries.collect",
-        "schedule": 15.0,
-        "options": {"expire_seconds": 15},
-    },
-    "queries-look-for-indexes": {
-        "task": "queries.look_for_indexes",
-        "schedule": 300.0,
-        "options": {"expire_seconds": 300},
-    },
-    "queries-forget": {
-        "task": "queries.forget",
-        "schedule": 3600.0,
-        "options": {"expire_seconds": 3600},
-    },
-}
+CELERY_BEAT_SCHEDULE = SCHEDULE
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "tuneup"
 CELERY_TASK_QUEUES = [
@@ -267,6 +243,21 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 
+# --- What components have of each other -------------------------------------------------------
+BACKENDS = "optimizer.balancer.balancer"  # picks a backend for balancer:// addresses
+
+# --- Mail -----------------------------------------------------------------------------------
+EMAIL_URL = env.str("EMAIL_URL", default="")  # "": alerts cannot be sent by mail
+_mail = env.mail_url("EMAIL_URL")
+EMAIL_BACKEND = _mail.get("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
+EMAIL_HOST, EMAIL_PORT = _mail.get("EMAIL_HOST", "localhost"), _mail.get("EMAIL_PORT") or 25
+EMAIL_HOST_USER = _mail.get("EMAIL_HOST_USER") or ""
+EMAIL_HOST_PASSWORD = _mail.get("EMAIL_HOST_PASSWORD") or ""
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.get("EMAIL_USE_TLS", False), _mail.get("EMAIL_USE_SSL", False)
+EMAIL_FILE_PATH = _mail.get("EMAIL_FILE_PATH") or None
+EMAIL_TIMEOUT = 5  # seconds
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="tuneup@localhost")
+
 # --- Live settings ----------------------------------------------------------------------------
 WATCH_LIVE_SETTINGS = True  # a thread a process follows the revisions; tests switch it off
 
@@ -278,11 +269,16 @@ WEB_THREADS = env.whole(
     "WEB_THREADS", default=4, at_least=1, at_most=256
 )  # of each worker: requests at once
 CELERY_CONCURRENCY = env.whole("CELERY_CONCURRENCY", default=2, at_least=1, at_most=64)
-METRICS_DIR = Path(env.str("PROMETHEUS_MULTIPROC_DIR", default=str(VAR_DIR / "metrics")))
+# Workers and beat serve their metrics there; 0: the web processes of their host do it.
+CELERY_METRICS_PORT = env.whole("CELERY_METRICS_PORT", default=0, at_least=0, at_most=65_535)
+# The metrics library looks for the folder as soon as the apps are loaded.
+METRICS_DIR = env.folder("PROMETHEUS_MULTIPROC_DIR", default=VAR_DIR / "metrics")
+# Baselines are kept there; beside the code, so that they can be compared between versions.
+METRICS_HISTORY_DIR = Path(env.str("TUNEUP_METRICS_DIR", default=str(BASE_DIR / ".metrics")))
 ADMIN_USERNAME = env.str("ADMIN_USERNAME", default="admin")
 ADMIN_PASSWORD = env.str("ADMIN_PASSWORD", default="")  # "": a random one, printed once
 FIRST_API_KEY = env.str("TUNEUP_API_KEY", default="")  # "": a random one, printed once
-WEBHOOK_SECRET = env.str("WEBHOOK_SECRET", default="")  # "": call-backs are not signed
+WEBHOOK_SECRET = env.str("WEBHOOK_SECRET", default="")  # "": messages are not signed
 BALANCER_ZONE = env.str("TUNEUP_ZONE", default="")  # where this process stands
 CI = env.switch("CI", default=False)  # every service the tests can use must be there
 

@@ -23,6 +23,11 @@ EWMA = Gauge(
     _NAMES,
     multiprocess_mode="livemax",
 )
+EJECTED = Gauge(
+    "tuneup_balancer_ejected_backends",
+    "Backends that are ejected now, as the process sees it that keeps the figures.",
+    multiprocess_mode="livemax",
+)
 EJECTIONS = Counter(
     "tuneup_balancer_ejections_total", "Ejections that a process decided.", (*_NAMES, "reason")
 )

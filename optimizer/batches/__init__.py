@@ -14,7 +14,14 @@ if TYPE_CHECKING:
         bulk_update,
         bulk_upsert,
     )
-    from optimizer.batches.services.errors import Again, BadItem, BatchError, JobFull, UnknownJob
+    from optimizer.batches.services.errors import (
+        Again,
+        BadItem,
+        BatchError,
+        JobFull,
+        TooMany,
+        UnknownJob,
+    )
     from optimizer.batches.services.functions import batch_handler, batch_source
     from optimizer.batches.services.submitting import Entry, collect, submit, submit_many
 
@@ -24,6 +31,7 @@ _WHERE = {
     "BatchError": "errors",
     "Entry": "submitting",
     "JobFull": "errors",
+    "TooMany": "errors",
     "UnknownJob": "errors",
     "Written": "bulk",
     "batch_handler": "functions",
@@ -43,6 +51,7 @@ __all__ = [
     "BatchError",
     "Entry",
     "JobFull",
+    "TooMany",
     "UnknownJob",
     "Written",
     "batch_handler",

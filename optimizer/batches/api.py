@@ -11,6 +11,7 @@ from ninja import Path, Query, Router, Status
 
 from optimizer.batches import selectors
 from optimizer.batches.engine.settings import Job
+from optimizer.batches.models import Asked
 from optimizer.batches.models import Job as JobRow
 from optimizer.batches.schemas import (
     MAX_ID,
@@ -28,7 +29,7 @@ from optimizer.batches.schemas import (
 from optimizer.batches.selectors import dead_letters as letters
 from optimizer.batches.selectors.runs import run_of
 from optimizer.batches.services import dead_letters, operating
-from optimizer.batches.services.errors import BadItem, JobFull, UnknownJob
+from optimizer.batches.services.errors import BadItem, JobFull, TooMany, UnknownJob
 from optimizer.batches.services.runs import Overlap
 from optimizer.batches.services.submitting import Entry, Submitted, find, submit_many
 from optimizer.control.origin import current_origin
@@ -163,20 +164,40 @@ def list_dead_letters(
     return _try(letters.listed, _find(job).id, limit, offset, error_type=error_type)
 
 
-@router.post("/{job}/dead-letters/replay", response=ReplayedOut, summary="Try them again")
+@router.post(
+    "/{job}/dead-letters/replay",
+    response={200: ReplayedOut, 202: ReplayedOut},
+    summary="Try them again",
+)
 def replay(request: HttpRequest, job: JobName, payload: WhichIn) -> Any:
-    """Put dead letters back into the inbox; ids that are not the job's are left out."""
-    return {"replayed": _try(dead_letters.replay, _which(job, payload))}
+    """Put dead letters back into the inbox; ids that are not the job's are left out.
+
+    202 says that they are more than 2,000, and a worker does it.
+    """
+    done = _settle(job, payload, Asked.REPLAY)
+    return _settled(done, replayed=done.done)
 
 
-@router.post("/{job}/dead-letters/discard", response=DiscardedOut, summary="Delete them for good")
+@router.post(
+    "/{job}/dead-letters/discard",
+    response={200: DiscardedOut, 202: DiscardedOut},
+    summary="Delete them for good",
+)
 def discard(request: HttpRequest, job: JobName, payload: WhichIn) -> Any:
-    """Delete dead letters; ids that are not the job's are left out."""
-    return {"discarded": _try(dead_letters.discard, _which(job, payload))}
+    """Delete dead letters; ids that are not the job's are left out.
+
+    202 says that they are more than 2,000, and a worker does it.
+    """
+    done = _settle(job, payload, Asked.DISCARD)
+    return _settled(done, discarded=done.done)
 
 
-def _which(job: str, payload: WhichIn) -> list[int]:
-    return _try(letters.pks, _find(job).id, payload.ids)
+def _settle(job: str, payload: WhichIn, asked: Asked) -> dead_letters.Settled:
+    return _try(dead_letters.settle, letters.of_job(_find(job).id, payload.ids), asked)
+
+
+def _settled(done: dead_letters.Settled, **counts: int) -> Any:
+    return Status(202 if done.waiting else 200, {**counts, "waiting": done.waiting})
 
 
 def _progress(job: str) -> selectors.Progress:
@@ -196,6 +217,9 @@ def _try(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     except BadItem as error:
         field = f"items[{error.index}].{error.field}"
         raise Problem.from_fields({field: [f"{error.message}."]}) from error
+    except TooMany as error:
+        says = f"At most {error.most} at once: that is the job's high-water mark."
+        raise Problem.from_fields({"items": [says]}) from error
     except JobFull as error:
         raise Problem(
             429,

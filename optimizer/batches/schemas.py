@@ -172,12 +172,14 @@ class LettersOut(Schema):
 
 
 class ReplayedOut(Schema):
-    """How many dead letters are in the inbox again."""
+    """How many dead letters are in the inbox again, and how many a worker puts there."""
 
     replayed: int
+    waiting: int
 
 
 class DiscardedOut(Schema):
-    """How many dead letters are gone for good."""
+    """How many dead letters are gone for good, and how many a worker deletes."""
 
     discarded: int
+    waiting: int

@@ -12,6 +12,7 @@ from optimizer.batches.services import schedules
 @receiver(post_save, sender=Job)
 def _saved(instance: Job, **_: Any) -> None:
     schedules.sync(instance)
+    schedules.remove_unclaimed()  # it may have had another name
 
 
 @receiver(post_delete, sender=Job)

@@ -9,7 +9,7 @@ from django.db import DatabaseError
 
 from optimizer.batches.engine.flush import SHUTDOWN
 from optimizer.batches.live import batches
-from optimizer.batches.services import callbacks, draining, runs, sweeping, wakeups
+from optimizer.batches.services import callbacks, dead_letters, draining, runs, sweeping, wakeups
 
 _SHUTDOWN_SECONDS = 2.0
 
@@ -31,15 +31,24 @@ def drain(job: str) -> dict[str, Any]:
 
 @shared_task(name="batches.sweep")
 def sweep() -> int:
-    """Find what has lost its wake-up: items, runs, call-backs."""
+    """Find what has lost its wake-up: items, runs, dead letters, call-backs."""
     names = sweeping.waiting_jobs()
     for name in names:
-        job = batches.current().jobs[name]
-        drain.apply_async(args=(name,), queue=wakeups.queue_of(job.priority), expires=30)
+        job = batches.current().jobs.get(name)
+        if job is not None:  # not deleted a moment ago
+            drain.apply_async(args=(name,), queue=wakeups.queue_of(job.priority), expires=30)
     for one in runs.unfinished():
         run.apply_async(kwargs={"job": one.job.name, "run_id": one.pk}, expires=30)
+    if sweeping.has_asked_letters():
+        letters.apply_async(expires=30)
     callbacks.deliver_due()
     return len(names)
+
+
+@shared_task(name="batches.letters")
+def letters() -> None:
+    """Replay and discard the many dead letters that somebody has asked for."""
+    dead_letters.work_off()
 
 
 @shared_task(name="batches.forget")

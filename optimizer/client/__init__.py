@@ -15,6 +15,17 @@ from optimizer.client.batch_calls import (
 from optimizer.client.cache import Entry, Invalidated
 from optimizer.client.clients import AsyncTuneup, Tuneup
 from optimizer.client.collecting import Collector
+from optimizer.client.pools import (
+    Pool,
+    PoolAdvice,
+    PoolCounts,
+    PoolDetail,
+    PoolGauges,
+    PoolLimits,
+    PoolProcess,
+    PoolsAway,
+    PoolServer,
+)
 from optimizer.client.protocol import (
     ApiError,
     BatchesAway,
@@ -72,6 +83,15 @@ __all__ = [
     "InvalidFields",
     "JobFull",
     "LimiterAway",
+    "Pool",
+    "PoolAdvice",
+    "PoolCounts",
+    "PoolDetail",
+    "PoolGauges",
+    "PoolLimits",
+    "PoolProcess",
+    "PoolServer",
+    "PoolsAway",
     "Progress",
     "Run",
     "Standing",

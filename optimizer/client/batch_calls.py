@@ -1,5 +1,6 @@
 """The batch processor's calls as they go over the wire, and what they answer."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +18,7 @@ State = Literal["stopped", "paused", "waiting", "working", "idle"]
 MAX_ITEMS = 10_000  # in one call
 MAX_KEY_LENGTH = 200
 MAX_ITEM_BYTES = 256 * 1024
+MAX_DEPTH = 100  # of an item
 MAX_CALL_BYTES = 15 * 1024**2  # the server takes 16 MiB
 _LONG_SECONDS = 30.0  # for calls with much to do
 _FEW_ITEMS = 100
@@ -106,10 +108,12 @@ class DeadLetters(msgspec.Struct, frozen=True):
 
 class Replayed(msgspec.Struct):
     replayed: int
+    waiting: int = 0
 
 
 class Discarded(msgspec.Struct):
     discarded: int
+    waiting: int = 0
 
 
 _BASE = "/internal/v1/batches"
@@ -135,7 +139,26 @@ def encoded(given: Any) -> bytes:
         raise ValueError(f"the item must be what JSON has ({error})") from error
     if len(item) > MAX_ITEM_BYTES:
         raise ValueError(f"the item must be at most {MAX_ITEM_BYTES} bytes of JSON")
+    if says := _flaw(item, entry.item):
+        raise ValueError(f"the item must {says}")
     return sent
+
+
+def _flaw(raw: bytes, item: Any) -> str:
+    """Return what the server would not take of an item that can be sent, "" for nothing."""
+    nests = raw.count(b"[") + raw.count(b"{") > MAX_DEPTH
+    if not nests and b"null" not in raw:
+        return ""  # nearly all of them
+    level = [msgspec.to_builtins(item)]
+    for _ in range(MAX_DEPTH + 1):
+        if any(isinstance(one, float) and not math.isfinite(one) for one in level):
+            return "have finite numbers only"  # JSON would have null in their place
+        inside = [one for one in level if isinstance(one, dict | list | tuple)]
+        if not inside:
+            return ""
+        lists = [one.values() if isinstance(one, dict) else one for one in inside]
+        level = [inner for one in lists for inner in one]
+    return f"be nested at most {MAX_DEPTH} deep"
 
 
 @dataclass(slots=True)

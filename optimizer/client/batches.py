@@ -94,11 +94,13 @@ class Batches:
 
     def replay(self, job: str, ids: Iterable[int] | None = None) -> int:
         """Put dead letters back into the inbox, all or some; return how many there were."""
-        return self._send(calls.replay(job, ids)).replayed
+        done = self._send(calls.replay(job, ids))
+        return done.replayed + done.waiting
 
     def discard(self, job: str, ids: Iterable[int] | None = None) -> int:
         """Delete dead letters for good, all or some; return how many there were."""
-        return self._send(calls.discard(job, ids)).discarded
+        done = self._send(calls.discard(job, ids))
+        return done.discarded + done.waiting
 
     def _submit(self, job: str, entries: list[bytes]) -> Submitted:
         call = calls.submit(job, entries)

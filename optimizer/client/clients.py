@@ -11,6 +11,7 @@ from optimizer.client import protocol
 from optimizer.client.async_batches import AsyncBatches
 from optimizer.client.batches import DEFAULT_SUBMIT_SECONDS, Batches
 from optimizer.client.cache import AsyncCache, Cache
+from optimizer.client.pools import AsyncPools, Pools
 from optimizer.client.protocol import (
     Call,
     Charge,
@@ -56,8 +57,8 @@ class Tuneup:
     """Call Tuneup from threads; one client serves all of them and keeps its connections.
 
     The limiter's calls are its own, the cache's are those of `cache`, the query optimizer's those
-    of `queries`, the batch processor's those of `batches`; `submit_seconds` is how long one submit
-    to it may take with all its repetitions.
+    of `queries`, the batch processor's those of `batches`, the connection pools' those of `pools`;
+    `submit_seconds` is how long one submit of a batch may take with all its repetitions.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Tuneup:
         self.cache = Cache(self._send)
         self.queries = Queries(self._send)
         self.batches = Batches(self._send, submit_seconds)
+        self.pools = Pools(self._send)
 
     @cached_property
     def balancer(self) -> "Balancer":
@@ -200,6 +202,7 @@ class AsyncTuneup:
         self.cache = AsyncCache(self._send)
         self.queries = AsyncQueries(self._send)
         self.batches = AsyncBatches(self._send, submit_seconds)
+        self.pools = AsyncPools(self._send)
 
     @cached_property
     def balancer(self) -> "AsyncBalancer":

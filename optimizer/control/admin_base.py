@@ -34,6 +34,7 @@ class AmountsMixin:
                 label=str(db_field.verbose_name).capitalize(),
                 help_text=db_field.help_text,
                 initial=db_field.get_default(),
+                required=not db_field.blank,
             )
         field: forms.Field | None = super().formfield_for_dbfield(  # type: ignore[misc]
             db_field, request, **kwargs

@@ -1,5 +1,6 @@
 """Charts as SVG that the server draws: no script, no network, the same in every component."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -48,7 +49,7 @@ class Chart:
     def top(self) -> float:
         """The upper end of the scale: a round number, not below the largest sum."""
         sums = [sum(values) for values in zip(*(line.values for line in self.lines), strict=True)]
-        return _round_up(max(sums, default=0.0))
+        return round_up(max(sums, default=0.0))
 
     @property
     def areas(self) -> list[Area]:
@@ -97,12 +98,13 @@ def _point(at: int, value: float, count: int, top: float) -> str:
     return f"{at * WIDTH / count:.1f},{HEIGHT - value * HEIGHT / top:.1f}"
 
 
-def _round_up(value: float) -> float:
-    """Return the next of 1, 2, 5, 10, 20, 50 …"""
+def round_up(value: float) -> float:
+    """Return the next of … 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50 …"""
     if value <= 0:
         return 1.0
-    step = 10.0 ** (len(f"{int(value)}") - 1) if value >= 1 else 0.1
-    return next(step * by for by in (1, 2, 5, 10) if step * by >= value)
+    power = math.floor(math.log10(value))
+    steps = (float(f"{by}e{power}") for by in (1, 2, 5, 10, 20))
+    return next(step for step in steps if step >= value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,7 @@ class Bars:
     @property
     def top(self) -> float:
         """The upper end of the scale."""
-        return _round_up(max((one.value for one in self.bars), default=0.0))
+        return round_up(max((one.value for one in self.bars), default=0.0))
 
     @property
     def scale(self) -> tuple[float, float]:

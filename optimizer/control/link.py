@@ -43,7 +43,7 @@ class Link:
 
     `url` and `new_client` are asked when a connection is opened; with the scheme redis or unix the
     short way (`wire`) is taken, else redis-py's client. `watch` is told when the breaker opens
-    (True) and closes.
+    (True) and closes. `new_shared` makes the client that all threads share, where it is another.
     """
 
     def __init__(
@@ -51,8 +51,10 @@ class Link:
         url: Callable[[], str],
         new_client: Callable[[], redis.Redis],
         watch: Callable[[bool], None] = lambda is_open: None,
+        new_shared: Callable[[], redis.Redis] | None = None,
     ) -> None:
         self._url, self._new_client, self._watch = url, new_client, watch
+        self._new_shared = new_shared or new_client
         self.breaker = CircuitBreaker(on_open=self._opened, on_close=lambda: watch(False))
         self.guard = Guard(self)
         self._client: redis.Redis | None = None
@@ -65,7 +67,7 @@ class Link:
     def client(self) -> redis.Redis:
         """Return this process's shared client."""
         if self._client is None:
-            self._client = self._new_client()
+            self._client = self._new_shared()
         return self._client
 
     def call(self, function: Callable[[redis.Redis], R]) -> R:

@@ -24,13 +24,14 @@ class LiveSettings(Generic[T]):
     `load` reads the rows and returns a frozen struct; `default` serves until the first load works.
     """
 
-    __slots__ = ("_snapshot", "component", "default", "error", "load", "loaded_at")
+    __slots__ = ("_followers", "_snapshot", "component", "default", "error", "load", "loaded_at")
 
     def __init__(self, component: str, *, load: Callable[[], T], default: T) -> None:
         if component in _all:
             raise ValueError(f"{component!r} has live settings already")
         self.component, self.load, self.default = component, load, default
         self._snapshot: T | None = None
+        self._followers: list[Callable[[T], None]] = []
         self.error = ""
         self.loaded_at: datetime | None = None
         _all[component] = self
@@ -39,6 +40,13 @@ class LiveSettings(Generic[T]):
         """Return the newest good snapshot."""
         snapshot = self._snapshot
         return snapshot if snapshot is not None else self._first()
+
+    def follow(self, obey: Callable[[T], None]) -> None:
+        """Have `obey` called with each new snapshot, in the thread that has read it.
+
+        For what holds limits of its own, such as a pool; it must not block.
+        """
+        self._followers.append(obey)
 
     @property
     def is_loaded(self) -> bool:
@@ -62,6 +70,11 @@ class LiveSettings(Generic[T]):
                 logger.warning("Live settings of %s cannot be read: %s", self.component, error)
             return False
         self._snapshot, self.error, self.loaded_at = snapshot, "", timezone.now()
+        for obey in self._followers:
+            try:
+                obey(snapshot)
+            except Exception:  # the settings hold all the same
+                logger.exception("New settings of %s are not obeyed everywhere", self.component)
         return True
 
     def forget(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import redis
 from django.conf import settings
+from django.utils.module_loading import import_string
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
@@ -45,6 +46,21 @@ def new_client(**options: Any) -> redis.Redis:
     return redis.Redis.from_url(url, **given)
 
 
+def _new_shared_client() -> redis.Redis:
+    """Return the client that all threads share, over the pool class that the settings name."""
+    url = settings.REDIS_URL
+    if redis_urls.is_cluster(url):  # it has a pool a node, of its own making
+        return new_client()
+    if redis_urls.sentinels(url) is not None:
+        pool_class = import_string(settings.REDIS_SENTINEL_POOL_CLASS)
+        return new_client(connection_pool_class=pool_class)
+    timeout = settings.REDIS_TIMEOUT_SECONDS
+    pool = import_string(settings.REDIS_POOL_CLASS).from_url(
+        url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
+    )
+    return redis.Redis(connection_pool=pool)
+
+
 def server_time(r: redis.Redis) -> float:
     """Return Redis's clock, in seconds since the epoch; of a cluster, one node's."""
     seconds, microseconds = r.eval("return redis.call('TIME')", 1, "tuneup:{control}:clock")
@@ -57,7 +73,7 @@ def _watch(is_open: bool) -> None:
     metrics.BREAKER_OPEN.set(is_open)
 
 
-link = Link(lambda: settings.REDIS_URL, new_client, _watch)
+link = Link(lambda: settings.REDIS_URL, new_client, _watch, _new_shared_client)
 breaker = link.breaker
 client, call, execute, aexecute = link.client, link.call, link.execute, link.aexecute
 send, post, has_wire, forget = link.send, link.post, link.has_wire, link.forget

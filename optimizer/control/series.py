@@ -86,5 +86,13 @@ class Series:
                     counts.setdefault(name, [0] * len(slots))[int(slot) - first] += int(count)
         return [slot * SLOT_SECONDS for slot in slots], counts
 
+    def totals(self, seconds: int = 60) -> Counter[str]:
+        """Return each name's count in so many seconds, up to about 10 s ago. Raises RedisAway.
+
+        The newest slot is left out: processes tell once a second, so some may not have told all.
+        """
+        _, counts = self.read(seconds + SLOT_SECONDS)
+        return Counter({name: sum(values[:-1]) for name, values in counts.items()})
+
     def _key(self, minute: int) -> str:
         return f"{self._prefix}{minute}"

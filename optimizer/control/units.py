@@ -48,6 +48,16 @@ def format_duration(seconds: float) -> str:
     return _duration(round(seconds))
 
 
+def format_measured(value: float, unit: str) -> str:
+    """Return a measured amount rounded to four digits, in the unit that suits it: "1.177 MB"."""
+    if unit == "seconds":
+        return format_duration(value)
+    if unit == "bytes":
+        name, size = next(one for one in _STEPS["bytes"] if abs(value) >= one[1] or one[1] == 1)
+        return f"{_plain(float(f'{value / size:.4g}'))} {name}"
+    return format_amount(float(f"{value:.4g}") if abs(value) < 1e4 else round(value), unit)
+
+
 def format_ago(seconds: float) -> str:
     """Return how long ago something was, in its largest unit: 150 seconds is "2 min ago"."""
     count = max(0, int(seconds))

@@ -9,8 +9,13 @@ class OperationsConfig(AppConfig):
     verbose_name = "Operations"
 
     def ready(self) -> None:
-        from optimizer.control import registry
+        from optimizer.control import registry, ticker
+        from optimizer.operations import figures, verify
         from optimizer.operations.live import operations
+        from optimizer.operations.services import http_counts, seeds, watching
+
+        ticker.register(http_counts.report, seconds=1.0)
+        ticker.register(watching.turn, seconds=30.0)
 
         def status() -> dict[str, Any]:
             now = operations.current()
@@ -24,10 +29,22 @@ class OperationsConfig(AppConfig):
             registry.Component(
                 name="operations",
                 title="Operations",
-                description="Health, metrics, and the outer wall.",
+                description="Health, metrics, history, alerts, indexes, and the outer wall.",
                 live=operations,
                 status=status,
+                seed=seeds.seed,
+                figures=figures.FIGURES,
+                verify=verify.CHECKS,
                 icon="monitoring",
+                pages=(
+                    registry.Page("History", "timeline", "admin:operations_history"),
+                    registry.Page("Indexes", "account_tree", "admin:operations_indexes"),
+                    registry.Page(
+                        "Alerts", "notifications", "admin:operations_alertevent_changelist"
+                    ),
+                    registry.Page("Verification", "verified", "admin:operations_verification"),
+                    registry.Page("Baselines", "speed", "admin:operations_baselines"),
+                ),
                 platform=True,
             )
         )

@@ -18,6 +18,8 @@ from optimizer.control.models import Revision, SettingsModel
 from optimizer.control.redis import RedisAway
 from optimizer.control.revisions import settings_models
 from optimizer.operations import health
+from optimizer.operations.models import AlertRule
+from optimizer.operations.selectors import alerts
 
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -52,6 +54,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
             }
             for one in results
         ],
+        "alerts": alerts.overview() if _may_view(request, AlertRule) else None,
         "components": [_card(one) for one in registry.components()],
         "revision": revision,
         "processes": seen,

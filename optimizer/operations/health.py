@@ -31,8 +31,9 @@ class HealthCheck:
 
     def result(self, timeout_seconds: float) -> "Result":
         """Run with a time limit that holds even where a driver would wait for ever."""
-        # One run at a time: a check that hangs must not gather a thread with every probe.
-        if not self._busy.acquire(blocking=False):
+        # One run at a time: a check that hangs must not gather a thread with every probe. Probes
+        # that come together wait for each other.
+        if not self._busy.acquire(timeout=timeout_seconds):
             return Result(self.name, self.critical, "the check before has not come back", 0.0)
         errors: list[str] = []
 

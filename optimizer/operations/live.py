@@ -15,6 +15,11 @@ class Operations(msgspec.Struct, frozen=True):
     trusted_proxy_count: int = 0
     metrics_allowed_networks: tuple[Network, ...] = ()
     check_timeout_seconds: float = 1.0
+    fast_answers: bool = True
+    answer_age_seconds: float = 1.0
+    keep_minutes_hours: int = 48
+    keep_hours_days: int = 90
+    keep_alerts_days: int = 90
 
 
 def load() -> Operations:
@@ -27,6 +32,11 @@ def load() -> Operations:
         trusted_proxy_count=row.trusted_proxy_count,
         metrics_allowed_networks=parse_networks(row.metrics_allowed_networks),
         check_timeout_seconds=row.check_timeout_seconds,
+        fast_answers=row.fast_answers,
+        answer_age_seconds=row.answer_age_seconds,
+        keep_minutes_hours=row.keep_minutes_hours,
+        keep_hours_days=row.keep_hours_days,
+        keep_alerts_days=row.keep_alerts_days,
     )
 
 

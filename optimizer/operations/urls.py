@@ -1,4 +1,4 @@
-"""Public endpoints: /health, /ready, /metrics and /api/."""
+"""Public endpoints: /health, /ready, /metrics, /api/ and /api/overview."""
 
 from django.urls import path
 from django.views.generic import RedirectView
@@ -11,5 +11,6 @@ urlpatterns = [
     path("health", views.alive, name="health"),
     path("ready", views.ready, name="ready"),
     path("metrics", views.metrics, name="metrics"),
+    path("api/overview", views.overview, name="overview"),
     path("api/", views.api_root, name="api-root"),
 ]

@@ -1,4 +1,4 @@
-"""/health, /ready, /metrics and /api/."""
+"""/health, /ready, /metrics, /api/ and /api/overview."""
 
 import ipaddress
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from optimizer.control import registry
 from optimizer.control.bearer import identity_of
 from optimizer.control.problems import Problem, respond
-from optimizer.operations import health
+from optimizer.operations import answers, health
 from optimizer.operations.live import operations
-from optimizer.operations.metrics import exposition
 from optimizer.operations.wall import client_address
 
 SCOPE = "operations"
@@ -52,18 +52,9 @@ def ready(request: HttpRequest) -> HttpResponse:
 @never_cache
 def metrics(request: HttpRequest) -> HttpResponse:
     """Return all processes' metrics to a key or an allowed network."""
-    if not (_may_see(request) or _in_allowed_network(request)):
-        return respond(
-            Problem(
-                401,
-                "No valid key",
-                type="invalid-key",
-                detail="Send a key with the scope operations, or come from an allowed network.",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-        )
-    body, content_type = exposition()
-    return HttpResponse(body, content_type=content_type)
+    if not (_may_see(request) or is_allowed(client_address("metrics", request))):
+        return _no_key("Send a key with the scope operations, or come from an allowed network.")
+    return HttpResponse(answers.metrics_body(), content_type=CONTENT_TYPE_LATEST)
 
 
 @require_safe
@@ -85,17 +76,39 @@ def api_root(request: HttpRequest) -> HttpResponse:
     )
 
 
+@require_safe
+@never_cache
+def overview(request: HttpRequest) -> HttpResponse:
+    """Return what a dashboard polls: every component's state, the processes, the last changes."""
+    if not _may_see(request):
+        return _no_key("Send a key with the scope operations.")
+    return HttpResponse(answers.overview_body(), content_type=answers.JSON)
+
+
+def is_allowed(address: str) -> bool:
+    """Say whether an address may read the metrics without a key."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(
+        found.version == network.version and found in network
+        for network in operations.current().metrics_allowed_networks
+    )
+
+
 def _may_see(request: HttpRequest) -> bool:
     identity = identity_of(request)
     return identity is not None and identity.may(SCOPE)
 
 
-def _in_allowed_network(request: HttpRequest) -> bool:
-    try:
-        address = ipaddress.ip_address(client_address("metrics", request))
-    except ValueError:
-        return False
-    return any(
-        address.version == network.version and address in network
-        for network in operations.current().metrics_allowed_networks
+def _no_key(detail: str) -> HttpResponse:
+    return respond(
+        Problem(
+            401,
+            "No valid key",
+            type="invalid-key",
+            detail=detail,
+            headers={"WWW-Authenticate": "Bearer"},
+        )
     )

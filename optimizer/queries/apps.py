@@ -8,9 +8,9 @@ class QueriesConfig(AppConfig):
 
     def ready(self) -> None:
         from optimizer.control import registry, ticker
-        from optimizer.queries import checks, selectors, verify  # noqa: F401
+        from optimizer.queries import checks, figures, selectors, verify  # noqa: F401
         from optimizer.queries.live import queries
-        from optimizer.queries.services import capture, mongo, reporter, sources
+        from optimizer.queries.services import capture, mongo, proposals, reporter, sources
 
         capture.install()
         mongo.install()
@@ -26,6 +26,8 @@ class QueriesConfig(AppConfig):
                 status=selectors.status,
                 router="optimizer.queries.api.router",
                 verify=verify.CHECKS,
+                figures=figures.FIGURES,
+                index_proposals=proposals.proposals,
                 icon="manage_search",
                 pages=(
                     registry.Page("Live", "monitoring", "admin:queries_live"),

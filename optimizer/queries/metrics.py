@@ -24,3 +24,9 @@ SAMPLE_RATIO = Gauge(
     "The share of the units that the process watches least of watches.",
     multiprocess_mode="livemin",
 )
+# Counted once a minute by whichever worker keeps the figures.
+OPEN_FINDINGS = Gauge(
+    "tuneup_queries_open_findings",
+    "Findings that are open, at the last count.",
+    multiprocess_mode="mostrecent",
+)

@@ -21,8 +21,8 @@ from tests.control.test_propagation import wait_until
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
 
-def found(kind, address, group="http", **fields):
-    settings = Group("g", kind=group, check_kind=kind, check_timeout_seconds=0.5, **fields)
+def found(kind, address, group="http", *, seconds=30.0, **fields):
+    settings = Group("g", kind=group, check_kind=kind, check_timeout_seconds=seconds, **fields)
     return checking.check(settings, Backend("b", address))
 
 
@@ -41,20 +41,20 @@ def test_http_looks_at_status_and_body():
 def test_a_check_has_a_time_limit():
     gate = threading.Event()
     with server(gate=gate) as one:
-        slow = found("http", one.url, check_body="hello")
+        slow = found("http", one.url, seconds=0.5, check_body="hello")
         assert not slow.healthy
         gate.set()  # not before: it did not wait for the page
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         address = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
-        assert not found("redis", address, "redis").healthy
+        assert not found("redis", address, "redis", seconds=0.5).healthy
 
 
 def test_tcp_redis_and_sql():
     with server() as one:
         assert found("tcp", f"127.0.0.1:{one.port}", "tcp").healthy
-        assert not found("redis", f"redis://127.0.0.1:{one.port}/0", "redis").healthy
+        assert not found("redis", f"redis://127.0.0.1:{one.port}/0", "redis", seconds=5).healthy
     assert "ConnectionRefused" in found("tcp", f"127.0.0.1:{free_port()}", "tcp").says
     assert found("redis", os.environ["REDIS_URL"], "redis").healthy
     assert found("sql", "default", "database").healthy

@@ -126,6 +126,15 @@ def test_backends_that_fail_alike_are_no_outliers():
     assert {case.state(f"b{n}") for n in range(5)} == {CLOSED}
 
 
+def test_one_failure_among_few_calls_is_chance():
+    case = Case(5, outlier_requests=50)
+    for n in range(5):
+        case.succeed(f"b{n}", 60)
+    case.fail("b0")
+    case.wait(10)
+    assert case.state("b0") == CLOSED
+
+
 def test_most_calls_failing_is_an_outlier_though_never_in_a_row():
     case = Case(5, success_rate_stdev=0.0, failure_percent=75)
     for n in range(5):

@@ -1,5 +1,7 @@
 """What processes share: ejections in force everywhere, health, lag, events; and without Redis."""
 
+import os
+import signal
 import time
 
 import msgspec
@@ -72,8 +74,10 @@ def test_what_one_process_ejects_all_leave_alone_until_it_is_put_back():
         sharing.put_back("api", "api-1")
         for child in processes:
             child.read_until("calm", 20)
+        os.kill(processes[0].process.pid, signal.SIGKILL)
+        wait_until(lambda: len(reporter.views()) == 2, 30)  # what it had under way is gone with it
         Backend.objects.filter(name="api-2").update(draining=True)
-        for child in processes:
+        for child in processes[1:]:
             child.read_until("api-2:closed-draining", 20)
 
 

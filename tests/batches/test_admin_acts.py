@@ -90,32 +90,32 @@ def queued(redis) -> list[bytes]:
 
 
 @DOORS
-def test_a_run_is_asked_of_a_worker(admin_client, redis, door):
+@pytest.mark.django_db(transaction=True)
+def test_a_run_is_handed_to_a_worker(admin_client, redis, door):
     job = make(priority="high")
-    assert "a worker is asked for a run" in act(admin_client, job, "run", door)
+    assert "waits for a worker" in act(admin_client, job, "run", door)
+    run = Run.objects.get()
+    assert (run.job, run.trigger, run.actor, run.state) == (job, "admin", "admin", "running")
     (message,) = [one for one in queued(redis) if b"batches.run" in one]
     assert redis.llen("tuneup-high") == 1
     assert b'"batches.run"' in message
-    Run.objects.create(job=job, trigger="admin")
     assert "a run is going on already" in act(admin_client, job, "run", door)
     assert redis.llen("tuneup-high") == 1
 
 
 AWAY = """
 from optimizer.batches.models import Job
-from optimizer.batches.services import resuming
-try:
-    resuming.ask_for_run(Job.objects.get(), "me")
-except resuming.NotSent as error:
-    print(type(error).__name__)
+from optimizer.batches.services import operating, runs
+operating.hand_over(Job.objects.get().name, trigger="admin", actor="me")
+print([one.trigger for one in runs.unfinished()])
 """
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_broker_that_is_away_is_told():
+def test_while_the_broker_is_away_a_run_waits_for_the_sweep():
     make()
     with children(1, AWAY, CELERY_BROKER_URL="redis://127.0.0.1:1/0") as (child,):
-        child.read_until("NotSent", 30)
+        child.read_until("['admin']", 60)
 
 
 @pytest.mark.parametrize(

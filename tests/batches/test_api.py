@@ -133,7 +133,6 @@ def test_a_full_job_answers_429_and_when_to_come_again(call):
     for policy in ("refuse", "wait"):
         job = make("notes", handler="ledger", high_water_items=2, low_water_items=0)
         Job.objects.filter(pk=job.pk).update(past_high_water=policy)
-        call("POST", "/notes/items", {"items": [{"item": 1}] * 3}, status=429)
         Item.objects.create(job=job, payload="1")
         fullness.forget()
         answer = call("POST", "/notes/items", {"items": [{"item": 1}] * 2}, status=429, whole=True)
@@ -244,11 +243,23 @@ def test_dead_letters_are_listed_replayed_and_discarded(call, job):
     assert call("GET", "/notes/dead-letters?error_type=KeyError")["total"] == 0
     ids = [one["id"] for one in page["dead_letters"]]
     other = make()
-    assert call("POST", "/products/dead-letters/replay", {"ids": ids}) == {"replayed": 0}
-    assert call("POST", "/notes/dead-letters/replay", {"ids": [*ids, 10**6]}) == {"replayed": 2}
+    assert call("POST", "/products/dead-letters/replay", {"ids": ids}) == {
+        "replayed": 0,
+        "waiting": 0,
+    }
+    assert call("POST", "/notes/dead-letters/replay", {"ids": [*ids, 10**6]}) == {
+        "replayed": 2,
+        "waiting": 0,
+    }
     assert [key for _, key, _ in payloads(job)] == ["k2", "k3"]
-    assert call("POST", "/notes/dead-letters/discard", {"ids": [10**6]}) == {"discarded": 0}
-    assert call("POST", "/notes/dead-letters/discard", {"all": True}) == {"discarded": 3}
+    assert call("POST", "/notes/dead-letters/discard", {"ids": [10**6]}) == {
+        "discarded": 0,
+        "waiting": 0,
+    }
+    assert call("POST", "/notes/dead-letters/discard", {"all": True}) == {
+        "discarded": 3,
+        "waiting": 0,
+    }
     assert not DeadLetter.objects.exists()
     assert left(other) == 0
 
@@ -279,3 +290,22 @@ def test_a_key_needs_the_scope(client, job):
     )
     assert answer.status_code == 403
     assert left(job) == 0
+
+
+def test_an_item_that_is_nested_very_deep_is_refused(call, job):
+    body = b'{"item": ' + b"[" * 500 + b"]" * 500 + b"}"
+    problem = call("POST", "/notes/items", body, status=422)
+    assert problem["errors"][0]["field"] == "items[0].item"
+    assert "at most 100 deep" in problem["errors"][0]["message"]
+    # One that is there all the same is poison, and breaks no list.
+    Item.objects.create(job=job, payload="[" * 100_000 + "]" * 100_000)
+    assert work("notes").failed == 1
+    assert call("GET", "/notes/dead-letters")["dead_letters"][0]["item"][:3] == "[[["
+
+
+def test_more_items_than_a_job_has_room_for_are_said_to_be_too_many(call):
+    make("notes", handler="ledger", high_water_items=2, low_water_items=1)
+    problem = call("POST", "/notes/items", {"items": [{"item": 1}] * 3}, status=422)
+    assert problem["errors"] == [
+        {"field": "items", "message": "At most 2 at once: that is the job's high-water mark."}
+    ]

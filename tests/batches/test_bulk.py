@@ -32,6 +32,20 @@ def test_upsert_inserts_and_updates(way):
     assert stored(Member, "user", "nick") == [(1, "n1"), (2, "new"), (3, "new")]
 
 
+@pytest.mark.skipif(not IS_POSTGRESQL, reason="looks at PostgreSQL's row locks")
+def test_of_many_rows_those_that_are_stored_are_not_even_locked():
+    many = range(1, 2001)
+    bulk_upsert(Member, members(*many, topic=None), KEY)
+    rows = members(*many, topic=None)
+    for row in rows[::20]:
+        row["nick"] = "new"
+    assert bulk_upsert(Member, rows + members(5001, topic=None), KEY).changed == 101
+    assert Member.objects.filter(nick="new").count() == 100
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM library_member WHERE xmax <> 0 AND nick <> 'new'")
+        assert cursor.fetchone() == (0,)
+
+
 @each_way
 def test_unchanged_rows_write_nothing(way):
     bulk_upsert(Member, members(1, 2, 3, topic=None), KEY, way=way)

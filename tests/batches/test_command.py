@@ -140,7 +140,7 @@ def test_a_file_that_is_not_there_and_a_full_job_are_told(run, lines):
     make("notes", handler="ledger", high_water_items=1, low_water_items=0)
     with pytest.raises(CommandError, match="No such file"):
         run("submit", "notes", "/no/such/file")
-    with pytest.raises(CommandError, match="is full.* 0 item"):
+    with pytest.raises(CommandError, match="is full.* 1 item"):
         run("submit", "notes", lines(b"1", b"2"))
 
 
@@ -213,7 +213,7 @@ def test_it_works_as_a_program_on_a_terminal(job, verb):
         wait_until(lambda: has(b"\x1b[2Knotes"), 60)
         assert b"[........................]   0% working, 1 left" in seen
         work("notes")
-        wait_until(lambda: has(b"[########################] 100% idle, 0 left"), 10)
+        wait_until(lambda: has(b"[########################] 100% idle, 0 left"))
         assert b"\x1b[1A" in seen
     finally:
         child.terminate()

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.batches.engine import chunk_size, flush, latency, rate
-from optimizer.batches.engine.backoff import full_jitter
 from optimizer.batches.engine.bisection import isolate
 from optimizer.batches.engine.flush import Waiting
 from optimizer.batches.engine.settings import Job
+from optimizer.control.backoff import full_jitter
 
 pytestmark = pytest.mark.any_database
 

@@ -3,11 +3,15 @@
 import pytest
 from django.utils import timezone
 
+from optimizer.balancer import balancer
+from optimizer.balancer.models import Backend, Group
 from optimizer.batches import Entry, submit, submit_many
 from optimizer.batches.models import Callback, DeadLetter, Item
 from optimizer.batches.services import callbacks, runs
+from optimizer.control import webhooks
 from tests.batches.jobs import left, make, state, work
 from tests.batches.receiver import receiver
+from tests.control.test_propagation import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -29,6 +33,37 @@ def test_a_list_of_items_is_one_request(other):
     assert body["items"][1]["key"].startswith("item-")
     assert other.headers[0]["idempotency-key"].startswith("batch-")
     assert (left(job), state(job).trips) == (0, 1)
+
+
+def test_items_go_to_the_backends_of_a_group(other):
+    with receiver() as bad:
+        bad.answer = lambda _: (503, {})
+        group = Group.objects.create(name="sinks", kind="http", strategy="round_robin",
+                                     consecutive_failures=2)  # fmt: skip
+        for name, one in (("good", other), ("bad", bad)):
+            address = one.url.removesuffix("/items")
+            Backend.objects.create(group=group, name=name, address=address)
+        job = make("out", sink="http", url="balancer://sinks/items?a=1", one_request_each=True,
+                   max_attempts=50)  # fmt: skip
+        submit_many(job.name, [Entry({"n": n}, f"k{n}") for n in range(20)])
+        wait_until(lambda: work(job.name) and left(job) == 0)
+        assert state(job).done == 20
+        assert sorted(body["n"] for body in other.bodies) == list(range(20))
+        told = balancer.group("sinks").endpoints
+        assert told["good"].successes == 20
+        assert told["bad"].failures == len(bad.bodies) >= 2
+        assert told["bad"].breaker == "open"  # and then it was left alone
+
+
+def test_a_group_that_is_not_there_or_has_no_backend_holds_the_job_up():
+    job = make("out", sink="http", url="balancer://nowhere/items")
+    submit(job.name, {"n": 1})
+    assert work(job.name).ended == "trouble"
+    assert "there is no group 'nowhere'" in state(job).last_error
+    Group.objects.create(name="nowhere", kind="http")
+    wait_until(lambda: work(job.name).again)
+    assert "it has no backends" in state(job).last_error
+    assert left(job) == 1
 
 
 def test_each_item_in_its_own_request_is_settled_by_itself(other):
@@ -81,7 +116,7 @@ def test_an_address_that_is_wrong_is_the_jobs_fault(other, status):
 
 def test_a_call_back_is_signed_as_standard_webhooks_are(other, settings):
     # The example of the specification's reference libraries.
-    signed = callbacks.sign(
+    signed = webhooks.sign(
         SECRET, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, '{"test": 2432232314}'
     )
     assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
@@ -93,7 +128,7 @@ def test_a_call_back_is_signed_as_standard_webhooks_are(other, settings):
     (body,), (headers,) = other.bodies, other.headers
     assert body["type"] == "batches.run"
     assert (body["done"], body["failed"], body["state"]) == (1, 1, "done")
-    expected = callbacks.sign(
+    expected = webhooks.sign(
         SECRET, headers["webhook-id"], int(headers["webhook-timestamp"]), other.raw[0]
     )
     assert headers["webhook-signature"] == expected

@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from optimizer.batches import submit, submit_many
@@ -39,7 +41,7 @@ def test_what_is_away_is_tried_again_and_then_buried():
     job = make("out", handler="outside", max_attempts=3)
     submit(job.name, {"n": 1, "away": True})
     assert work(job.name).again >= 1
-    wait_until(lambda: work(job.name).failed == 1, 5)
+    wait_until(lambda: work(job.name) and DeadLetter.objects.exists(), 60)
     letter = DeadLetter.objects.get()
     assert (letter.attempts, letter.error_type) == (3, "ConnectionError")
     assert state(job).retried == 2
@@ -99,3 +101,12 @@ def test_a_job_to_blame_frees_its_items_at_once(monkeypatch):
     assert item.attempts == 0
     assert item.available_at <= timezone.now()
     assert "a bug of the sink" in state(job).last_error
+
+
+def test_what_is_done_is_not_read_again():
+    job = make("notes", handler="outside")
+    submit_many(job.name, [{"n": n} for n in range(20)])
+    with CaptureQueriesContext(connection) as queries:
+        assert work(job.name).done == 20
+    read = [one["sql"] for one in queries if one["sql"].startswith("SELECT")]
+    assert not [sql for sql in read if '."payload"' in sql]

@@ -10,13 +10,29 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from optimizer.batches import BadItem, Entry, JobFull, UnknownJob, collect, submit, submit_many
-from optimizer.batches.models import AcceptedKey, Item, JobState
+from optimizer.batches import (
+    BadItem,
+    Entry,
+    JobFull,
+    TooMany,
+    UnknownJob,
+    collect,
+    submit,
+    submit_many,
+)
+from optimizer.batches.models import AcceptedKey, Item, Job, JobState
 from optimizer.batches.services import fullness, sweeping
 from optimizer.batches.services.submitting import MAX_ITEM_BYTES
 from tests.batches.jobs import left, make, work
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def nested(depth: int) -> Any:
+    item: Any = 1
+    for _ in range(depth):
+        item = [item]
+    return item
 
 
 def test_one_item_is_one_statement():
@@ -96,6 +112,11 @@ def test_a_transaction_that_is_rolled_back_takes_its_items_along():
         (Entry(object()), "item"),
         (Entry("x" * MAX_ITEM_BYTES), "item"),
         (Entry({"text": "\ud800"}), "item"),
+        (Entry({"n": [1, {"m": float("nan")}]}), "item"),
+        (Entry(float("-inf")), "item"),
+        (Entry(nested(101)), "item"),
+        (Entry(1, key="\ud800"), "key"),
+        (Entry(1, order="\udfff"), "order"),
         (Entry(1, key="k" * 201), "key"),
         (Entry(1, key="a\0"), "key"),
         (Entry(1, order="o" * 201), "order"),
@@ -110,7 +131,9 @@ def test_a_bad_item_is_named_and_nothing_is_taken(entry, field):
     assert left(job) == 0
 
 
-@pytest.mark.parametrize("item", ["ä € 😀", "a\0b", [], None, 1e300, True])
+@pytest.mark.parametrize(
+    "item", [nested(100), {"null": [None, 1.5]}, "ä € 😀", "a\0b", [], None, 1e300, True]
+)
 def test_anything_that_json_has_is_an_item(item):
     job = make("notes", handler="ledger")
     submit(job.name, item)
@@ -120,6 +143,15 @@ def test_anything_that_json_has_is_an_item(item):
 def test_an_unknown_job_is_refused():
     with pytest.raises(UnknownJob, match="'nobody'"):
         submit("nobody", 1)
+
+
+@pytest.mark.parametrize("keys", [("",), ("k",), ("a", "b")])
+def test_a_job_that_was_deleted_a_moment_ago_is_unknown(keys):
+    job = make()
+    Job.objects.filter(pk=job.pk)._raw_delete("default")  # no process has heard of it yet
+    with pytest.raises(UnknownJob):
+        submit_many(job.name, [Entry({"sku": "a"}, key) for key in keys])
+    assert not Item.objects.exists() and not AcceptedKey.objects.exists()
 
 
 def test_a_block_is_written_once_at_its_end():
@@ -178,7 +210,7 @@ def test_past_the_high_water_mark_items_are_refused_until_the_low_one():
 
 def test_a_call_that_is_too_large_for_the_mark_is_refused_whole():
     job = make(high_water_items=10, low_water_items=4)
-    with pytest.raises(JobFull):
+    with pytest.raises(TooMany, match="11 items at once are more than 'products' has room for, 10"):
         submit_many(job.name, [{"sku": f"p{n}"} for n in range(11)])
     assert left(job) == 0
 

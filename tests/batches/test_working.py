@@ -138,7 +138,7 @@ def test_the_skip_limit_stops_a_job():
 def test_what_asks_for_another_attempt_waits_and_ends_as_a_dead_letter():
     job = make("notes", handler="ledger", max_attempts=3)
     submit(job.name, {"n": 2, "again": True})
-    wait_until(lambda: work(job.name).failed == 1, 5)
+    wait_until(lambda: work(job.name).failed == 1)
     assert DeadLetter.objects.get().attempts == 3
     assert not Ledger.objects.exists()
     assert state(job).retried == 2

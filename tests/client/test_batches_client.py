@@ -166,6 +166,8 @@ def test_calls_are_cut_by_their_bytes_too(batches, job):
         ({"n": object()}, "what JSON has"),
         ("\ud800", "what JSON has"),
         ("x" * 262_144, "at most 262144 bytes"),
+        ({"n": [1, float("nan")]}, "finite numbers"),
+        ({"n": json.loads("[" * 100 + "]" * 100)}, "at most 100 deep"),
         (BatchItem(1, key="k" * 201), "key must be a text"),
         (BatchItem(1, order="a\0"), "order must be a text"),
     ],
@@ -247,7 +249,7 @@ def test_what_the_server_refuses_is_not_repeated_and_says_how_far_it_came(new, m
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_a_collector_sends_by_size_age_and_at_the_end(kind, live_server, token, job):
     def arrived(count):
-        wait_until(lambda: left(job) == count, 10)
+        wait_until(lambda: left(job) == count)
 
     def sync():
         with Tuneup(live_server.url, token) as client:
@@ -260,7 +262,7 @@ def test_a_collector_sends_by_size_age_and_at_the_end(kind, live_server, token, 
                 batch.add({"n": 1}, key="k1")
                 batch.add({"n": 8})
                 arrived(8)  # by age
-                wait_until(lambda: batch.accepted == 1, 10)
+                wait_until(lambda: batch.accepted == 1)
                 assert batch.known == 1
 
     async def asynchronous():

@@ -38,9 +38,12 @@ def test_every_variable_that_is_read_is_listed_and_none_else():
         ("REDIS_URL", "redis://:secret@host:port", "like redis://"),
         ("DATABASE_URL", "mysql://host/name", "like postgres://"),
         ("DEBUG", "maybe", "true or false, not 'maybe'"),
+        ("EMAIL_URL", "mail.example.com", "like smtp+tls://"),
         ("LOG_LEVEL", "loud", "one of CRITICAL"),
         ("LOG_FORMAT", "xml", "one of text, json"),
         ("TUNEUP_VAR_DIR", "/dev/null/x", "a folder to write in"),
+        ("PROMETHEUS_MULTIPROC_DIR", "/dev/null/x", "a folder to write in"),
+        ("CELERY_METRICS_PORT", "65536", "a whole number from 0 to 65535"),
     ],
 )
 def test_a_bad_value_is_refused_by_its_name(name, value, allowed):

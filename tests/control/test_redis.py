@@ -127,7 +127,7 @@ def test_it_finds_redis_again_by_itself(settings, redis):
             access.call(lambda r: r.ping())
     settings.REDIS_URL = good
     access.forget()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while access.breaker.state != "closed" and time.monotonic() < deadline:
         time.sleep(0.01)  # no caller has to try
     assert access.breaker.state == "closed"

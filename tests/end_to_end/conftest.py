@@ -48,7 +48,7 @@ class Stack:
             f"{self.address}/internal/v1/ratelimit/check",
             json={"subject": subject, **more},
             headers={"Authorization": f"Bearer {self.api_key}"},
-            timeout=10,
+            timeout=60,
         )
 
     def manage(self, *arguments: str) -> str:
@@ -133,7 +133,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             f"{running.address}/internal/v1/control/settings/operations",
             json={"settings": {"login_rate_per_minute": 1000}},
             headers={"Authorization": f"Bearer {running.api_key}"},
-            timeout=10,
+            timeout=60,
         ).raise_for_status()
         yield running
     finally:

@@ -25,7 +25,7 @@ def call(stack: Stack, method: str, path: str, document: object = None) -> httpx
             "Authorization": f"Bearer {stack.api_key}",
             "Content-Type": "application/json",
         },
-        timeout=10,
+        timeout=60,
     )
 
 

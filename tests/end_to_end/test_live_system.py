@@ -34,9 +34,9 @@ def eventually(condition, within_seconds: float):
 def api(stack: Stack, method: str, path: str, **more) -> httpx.Response:
     headers = {"Authorization": f"Bearer {stack.api_key}"}
     url = f"{stack.address}/internal/v1/control/{path}"
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while True:
-        answer = httpx.request(method, url, headers=headers, timeout=10, **more)
+        answer = httpx.request(method, url, headers=headers, timeout=60, **more)
         # On a busy machine, or after another test, a process may have given Redis up for a moment.
         if answer.status_code == 503 and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -206,7 +206,7 @@ def test_with_redis_silent_changes_still_arrive_within_the_poll_interval(stack, 
             assert {one["limit"] for one in answers} == {9}
             assert {one["source"] for one in answers} == {"redis-away"}
             assert {bot.check("k").status_code for _ in range(24)} == {401}
-            ready = httpx.get(f"{stack.address}/ready", timeout=10)
+            ready = httpx.get(f"{stack.address}/ready", timeout=60)
             assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
         eventually(lambda: stack.check(tier["subject"]).json()["source"] == "redis", 10)
     finally:
@@ -241,7 +241,7 @@ def test_redis_killed_and_restarted_under_load_breaks_no_call(stack, tier):
 
     def load() -> None:
         headers = {"Authorization": f"Bearer {stack.api_key}"}
-        with httpx.Client(base_url=stack.address, headers=headers, timeout=10) as http:
+        with httpx.Client(base_url=stack.address, headers=headers, timeout=60) as http:
             while not stopping.is_set():
                 body = {"subject": tier["subject"]}
                 answer = http.post("/internal/v1/ratelimit/check", json=body)

@@ -52,3 +52,9 @@ def settings() -> Iterator[Entry]:
     """Give an item for each setting."""
     for setting in Setting.objects.order_by("key"):
         yield Entry({"n": setting.pk, "note": setting.key}, key=f"setting-{setting.pk}")
+
+
+@batch_handler("odd_names")
+def odd_names(items: list[Any]) -> None:
+    """Refuse what comes, in words that hold a character no database stores."""
+    raise ValueError("no such file: \udcff")

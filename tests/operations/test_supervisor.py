@@ -104,7 +104,7 @@ def test_a_killed_supervisor_leaves_no_process_behind(supervise):
     family = one.descendants()
     assert len(family) == 5  # two guards, two programs, one child of a program
     one.send(signal.SIGKILL)
-    _, alive = psutil.wait_procs(family, timeout=15)
+    _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []
 
 
@@ -162,7 +162,7 @@ def test_a_program_that_does_not_stop_in_time_is_killed(supervise):
     one.send(signal.SIGINT)
     assert one.process.wait(20) == 0
     assert "family did not stop within 0.2 s; killed" in one.said
-    assert psutil.wait_procs(family, timeout=5)[1] == []
+    assert psutil.wait_procs(family, timeout=60)[1] == []
 
 
 def test_a_second_signal_kills_all_at_once(supervise):
@@ -173,7 +173,7 @@ def test_a_second_signal_kills_all_at_once(supervise):
     one.wait_for("stopping family")
     one.send(signal.SIGINT)
     assert one.process.wait(20) == 130
-    assert psutil.wait_procs(family, timeout=5)[1] == []
+    assert psutil.wait_procs(family, timeout=60)[1] == []
 
 
 def test_programs_are_out_of_the_terminals_reach(supervise):
@@ -209,7 +209,7 @@ with Supervisor() as running:
     family = one.descendants()
     one.send(signal.SIGTERM)
     one.process.wait(20)
-    assert psutil.wait_procs(family, timeout=5)[1] == []
+    assert psutil.wait_procs(family, timeout=60)[1] == []
 
 
 def test_it_ends_when_nobody_reads_its_output(supervise):

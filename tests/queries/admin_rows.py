@@ -6,7 +6,7 @@ from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils import timezone
 
-from optimizer.queries.engine.histogram import Histogram
+from optimizer.measures.histogram import Histogram
 from optimizer.queries.engine.hyperloglog import HyperLogLog, hash_of
 from optimizer.queries.models import (
     Finding,

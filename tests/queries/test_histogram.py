@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.queries.engine.histogram import (
+from optimizer.measures.histogram import (
     BUCKETS,
     LONGEST_SECONDS,
     SHORTEST_SECONDS,

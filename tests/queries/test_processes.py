@@ -76,7 +76,7 @@ def test_processes_add_up_and_a_killed_one_loses_no_more_than_an_interval():
     with children(3, STAYS) as started:
         for child in started:
             child.read_until("worked", START_SECONDS)
-        wait_until(lambda: hits() == 3, 10)
+        wait_until(lambda: hits() == 3)
     # All three were killed; what they had told is not lost, nor counted again.
     assert hits() == 3
     calls = sum(Statistic.objects.values_list("n_plus_one", flat=True))

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optimizer.measures.histogram import Histogram
 from optimizer.queries.engine import intervals
-from optimizer.queries.engine.histogram import Histogram
 from optimizer.queries.engine.hyperloglog import hash_of
 from optimizer.queries.engine.intervals import Unreadable, pack, unpack
 from optimizer.queries.engine.statistics import (

@@ -1,6 +1,5 @@
 """The bare path answers as Django does, and leaves to Django what is not plain."""
 
-import io
 import json
 
 import pytest
@@ -11,43 +10,10 @@ from optimizer.operations.fast_path import FastPath, _host_is_allowed
 from optimizer.operations.metrics import REQUESTS
 from optimizer.operations.models import OperationsSettings
 from ratelimit.models import RatelimitSettings, Tier
+from tests.wsgi import Answer, left_to_django
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
 CHECK, MANY = "/internal/v1/ratelimit/check", "/internal/v1/ratelimit/check-many"
-
-
-class Answer:
-    """What came out of a WSGI application."""
-
-    def __init__(self, application, path, body, **environ):
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        given = {
-            "REQUEST_METHOD": "POST",
-            "PATH_INFO": path,
-            "SERVER_NAME": "localhost",
-            "SERVER_PORT": "80",
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "HTTP_HOST": "localhost",
-            "REMOTE_ADDR": "127.0.0.1",
-            "CONTENT_TYPE": "application/json",
-            "CONTENT_LENGTH": str(len(content)),
-            "wsgi.input": io.BytesIO(content),
-            "wsgi.url_scheme": "http",
-            "wsgi.errors": io.StringIO(),
-        }
-        self.content = b"".join(application({**given, **environ}, self._start))
-
-    def _start(self, status, headers, _=None):
-        self.status = int(status.split()[0])
-        self.headers = {name.lower(): value for name, value in headers}
-
-    def json(self):
-        return json.loads(self.content)
-
-
-def nothing(environ, start_response):
-    start_response("599 Left to Django", [])
-    return (environ["wsgi.input"].read(),)
 
 
 @pytest.fixture
@@ -61,16 +27,16 @@ def bearer():
 
 @pytest.mark.parametrize("body", [{"subject": "u"}, {"subject": "u", "cost": 2, "scope": ""}])
 def test_plain_calls_are_answered_before_django(bearer, body):
-    answer = Answer(FastPath(nothing), CHECK, body, HTTP_AUTHORIZATION=bearer)
+    answer = Answer(FastPath(left_to_django), "POST", CHECK, body, HTTP_AUTHORIZATION=bearer)
     assert answer.status == 200
     assert answer.json()["allowed"] is True
 
 
 def test_both_paths_give_the_same_answers(bearer):
     def ask(application, path, body):
-        return Answer(application, path, body, HTTP_AUTHORIZATION=bearer)
+        return Answer(application, "POST", path, body, HTTP_AUTHORIZATION=bearer)
 
-    bare, django = FastPath(nothing), WSGIHandler()
+    bare, django = FastPath(left_to_django), WSGIHandler()
     one, two = {"subject": "{}"}, {"subject": "{}", "cost": 2}
     many = {"charges": [{"subject": "{}x"}, {"subject": "{}x", "cost": 2}]}
     for path, bodies in ((CHECK, (one, two, one)), (MANY, (many,))):
@@ -121,18 +87,20 @@ def test_what_is_not_plain_is_left_to_django_with_its_body(bearer, settings, bod
     settings.ALLOWED_HOSTS = ["localhost"]
     _host_is_allowed.cache_clear()
     given = {"HTTP_AUTHORIZATION": bearer, **environ}
-    answer = Answer(FastPath(nothing), CHECK, body, **given)
+    answer = Answer(FastPath(left_to_django), "POST", CHECK, body, **given)
     assert answer.status == 599
     assert answer.content == (body if isinstance(body, bytes) else json.dumps(body).encode())
     # and Django names what is wrong
-    assert 400 <= Answer(FastPath(WSGIHandler()), CHECK, body, **given).status < 500 or (
+    assert 400 <= Answer(FastPath(WSGIHandler()), "POST", CHECK, body, **given).status < 500 or (
         "QUERY_STRING" in environ
     )
 
 
 def test_a_key_without_the_scope_is_left_to_django(bearer):
     other = f"Bearer {keys.issue(name='other', scopes=['control'])[1]}"
-    answer = Answer(FastPath(WSGIHandler()), CHECK, {"subject": "u"}, HTTP_AUTHORIZATION=other)
+    answer = Answer(
+        FastPath(WSGIHandler()), "POST", CHECK, {"subject": "u"}, HTTP_AUTHORIZATION=other
+    )
     assert answer.status == 403
 
 
@@ -140,7 +108,8 @@ def test_the_outer_wall_stands_before_it_too(bearer):
     OperationsSettings(keyed_rate_per_minute=1).save()
     path = FastPath(WSGIHandler())
     told = [
-        Answer(path, CHECK, {"subject": "u"}, HTTP_AUTHORIZATION=bearer).status for _ in range(2)
+        Answer(path, "POST", CHECK, {"subject": "u"}, HTTP_AUTHORIZATION=bearer).status
+        for _ in range(2)
     ]
     assert told == [200, 429]
 
@@ -148,28 +117,28 @@ def test_the_outer_wall_stands_before_it_too(bearer):
 def test_behind_a_tls_proxy_it_serves_what_came_over_tls(bearer, settings):
     settings.SECURE_SSL_REDIRECT = True
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    path, given = FastPath(nothing), {"HTTP_AUTHORIZATION": bearer}
-    assert Answer(path, CHECK, {"subject": "u"}, **given).status == 599
+    path, given = FastPath(left_to_django), {"HTTP_AUTHORIZATION": bearer}
+    assert Answer(path, "POST", CHECK, {"subject": "u"}, **given).status == 599
     given["HTTP_X_FORWARDED_PROTO"] = "https"
-    assert Answer(path, CHECK, {"subject": "u"}, **given).status == 200
+    assert Answer(path, "POST", CHECK, {"subject": "u"}, **given).status == 200
 
 
 def test_it_is_counted_in_the_same_metric(bearer):
     labels = REQUESTS.labels("POST", "internal/v1/ratelimit/check", "200")
     before = labels._value.get()
-    for application in (FastPath(nothing), FastPath(WSGIHandler())):
-        Answer(application, CHECK, {"subject": "u"}, HTTP_AUTHORIZATION=bearer)
+    for application in (FastPath(left_to_django), FastPath(WSGIHandler())):
+        Answer(application, "POST", CHECK, {"subject": "u"}, HTTP_AUTHORIZATION=bearer)
     assert labels._value.get() == before + 2
 
 
 def test_a_failure_is_a_problem_and_not_tried_again(bearer, monkeypatch):
-    path = FastPath(nothing)
+    path = FastPath(left_to_django)
     route, scope, _ = path._routes[CHECK]
 
     def fail(_):
         raise RuntimeError
 
     path._routes[CHECK] = (route, scope, fail)
-    answer = Answer(path, CHECK, {"subject": "u"}, HTTP_AUTHORIZATION=bearer)
+    answer = Answer(path, "POST", CHECK, {"subject": "u"}, HTTP_AUTHORIZATION=bearer)
     assert answer.status == 500
     assert answer.headers["content-type"] == "application/problem+json"

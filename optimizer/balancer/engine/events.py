@@ -18,7 +18,7 @@ class Event:
     times: int = 0
 
 
-class Unavailable(Exception):
+class Unavailable(ConnectionError):
     """No backend of the group can take the call; with `full` they are only busy."""
 
     def __init__(self, group: str, says: str, *, full: bool = False) -> None:

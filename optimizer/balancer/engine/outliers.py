@@ -61,8 +61,9 @@ def _by_rate(known: Sequence[Endpoint], group: Group) -> list[Outlier]:
         deviation = sqrt(sum((rate - mean) ** 2 for rate in rates.values()) / len(rates))
         least = mean - group.success_rate_stdev * deviation
         for one in known:
-            # Without a floor, endpoints that fail once in a thousand would be outliers too.
-            if rates[one.name] < min(least, mean - _LEAST_DIFFERENCE):
+            # Without floors, endpoints that fail once in a thousand would be outliers too.
+            by_chance = one.window.failures < _LEAST_FAILURES
+            if not by_chance and rates[one.name] < min(least, mean - _LEAST_DIFFERENCE):
                 says = f"{100 * rates[one.name]:.1f} % of {100 * mean:.1f} % succeed"
                 found.append(Outlier(one, SUCCESS_RATE, says))
     return found
@@ -87,4 +88,5 @@ def _by_latency(known: Sequence[Endpoint], group: Group) -> list[Outlier]:
 
 
 _LEAST_DIFFERENCE = 0.01  # of success rates
+_LEAST_FAILURES = 5
 _LEAST_SECONDS = 0.002  # of latencies: below it is noise

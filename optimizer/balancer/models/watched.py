@@ -51,7 +51,7 @@ class Watched(SettingsRow):
         maximum=10.0,
         unit="deviations",
         help_text="Eject a success rate that is so many standard deviations under the mean, and a "
-        "hundredth at least. 0 never does.",
+        "hundredth at least, with five failures. 0 never does.",
     )
     failure_percent = IntegerSetting(
         default=85,

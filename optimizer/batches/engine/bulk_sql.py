@@ -81,14 +81,35 @@ def insert(target: Target, source: Source, *, ignore_conflicts: bool = False) ->
     return _insert_into(target, source) + conflict
 
 
-def upsert(target: Target, source: Source) -> str:
-    """Return an INSERT that updates the row that is there already; nothing to update: no change."""
+def upsert(target: Target, source: Source, *, look_first: bool = False) -> str:
+    """Return an INSERT that updates the row that is there already; nothing to update: no change.
+
+    An ON CONFLICT locks the row that is there, even to leave it alone. With `look_first` rows that
+    are stored as they are do not get that far.
+    """
     if not target.updates:
         return insert(target, source, ignore_conflicts=True)
     condition = changes(target, excluded(target), "IS DISTINCT FROM")
+    new = ""
+    if look_first:
+        differs = changes(target, _staged(target), "IS DISTINCT FROM")
+        new = (
+            f" WHERE NOT EXISTS (SELECT FROM {target.table} AS t"
+            f" WHERE {_same_keys(target)} AND NOT {differs})"
+        )
     return (
-        f"{_insert_into(target, source)} ON CONFLICT{conflict_target(target)} DO UPDATE SET "
+        f"{_insert_into(target, source)}{new} ON CONFLICT{conflict_target(target)} DO UPDATE SET "
         f"{assignments(target, excluded(target))}{condition and f' WHERE {condition}'}"
+    )
+
+
+def sample(target: Target, percent: float) -> str:
+    """Return a SELECT of how many staged rows it looked at, and how many are stored as they are."""
+    differs = changes(target, _staged(target), "IS DISTINCT FROM")
+    return (
+        f"SELECT count(*), count(t.{target.columns[target.keys[0]].name})"
+        f" FROM {STAGE} AS s TABLESAMPLE SYSTEM ({percent:.3f})"
+        f" LEFT JOIN {target.table} AS t ON {_same_keys(target)} AND NOT {differs}"
     )
 
 

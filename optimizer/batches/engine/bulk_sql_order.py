@@ -18,9 +18,9 @@ def fold(
     `keys` are the key's columns. Of one key the last row stays, or the last of those with the
     highest sequence. A key with None in it equals no other, unless `nulls_distinct` is false.
     """
-    values, lonely = _values(keys), list[int]()
-    if _all_differ(values) and not any(None in column for column in keys):
+    if all_differ(keys):
         return sort(keys)
+    values, lonely = _values(keys), list[int]()
     if nulls_distinct and any(None in column for column in keys):
         lonely = [number for number, row in enumerate(zip(*keys, strict=True)) if None in row]
     try:
@@ -34,6 +34,18 @@ def fold(
         by_none = sorted(lonely, key=lambda number: _anyhow(values[number]))
         return [*by_key(kept), *by_none]
     return by_key(kept)
+
+
+def all_differ(keys: Sequence[Sequence[Any]]) -> bool:
+    """Say whether no key comes twice, nor has a None in it."""
+    values = _values(keys)
+    try:
+        different = set(values)
+    except TypeError:  # a list or a dict
+        return False
+    if len(different) != len(values):
+        return False
+    return not any(None in (different if len(keys) == 1 else column) for column in keys)
 
 
 def sort(keys: Sequence[Sequence[Any]]) -> list[int]:
@@ -63,13 +75,6 @@ def pick(rows: Sequence[Any], positions: Sequence[int]) -> list[Any]:
 
 def _values(keys: Sequence[Sequence[Any]]) -> Sequence[Any]:
     return keys[0] if len(keys) == 1 else list(zip(*keys, strict=True))
-
-
-def _all_differ(values: Sequence[Any]) -> bool:
-    try:
-        return len(set(values)) == len(values)
-    except TypeError:  # a list or a dict
-        return False
 
 
 def _last(values: Sequence[Any], sequences: Sequence[Any] | None) -> dict[Hashable, int]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from optimizer.batches.engine.settings import Job
 
 SIZE, BYTES, AGE, IDLE, SHUTDOWN, RUN = "size", "bytes", "age", "idle", "shutdown", "run"
-REASONS = (SIZE, BYTES, AGE, IDLE, SHUTDOWN, RUN)
 
 
 @dataclass(frozen=True, slots=True)

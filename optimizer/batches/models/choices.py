@@ -44,6 +44,13 @@ class PastHighWater(models.TextChoices):
     ACCEPT = "accept", "accept them all the same"
 
 
+class Asked(models.TextChoices):
+    """What a worker is to do with a dead letter."""
+
+    REPLAY = "replay", "being replayed"
+    DISCARD = "discard", "being discarded"
+
+
 class Every(models.TextChoices):
     """How a job's schedule is given."""
 

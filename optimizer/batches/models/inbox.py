@@ -3,6 +3,7 @@
 from django.db import models
 from django.utils import timezone
 
+from optimizer.batches.models.choices import Asked
 from optimizer.batches.models.jobs import Job
 
 LANES = 16  # of a job: items of one ordering key share a lane, and one worker at a time has it
@@ -59,9 +60,14 @@ class Lane(models.Model):
 
 
 class DeadLetter(models.Model):
-    """An item that could not be applied, with the error; it can be edited and replayed."""
+    """An item that could not be applied, with the error; it can be edited and replayed.
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="dead_letters")
+    `asked` says what a worker is to do with it, where that was asked for very many at once.
+    """
+
+    job = models.ForeignKey(
+        Job, on_delete=models.CASCADE, related_name="dead_letters", db_index=False
+    )
     item_id = models.BigIntegerField()
     lane = models.PositiveSmallIntegerField(default=0)
     key = models.CharField("idempotency key", max_length=200, blank=True)
@@ -71,9 +77,14 @@ class DeadLetter(models.Model):
     attempts = models.PositiveSmallIntegerField(default=1)
     created_at = models.DateTimeField("sent at")
     failed_at = models.DateTimeField(default=timezone.now, db_index=True)
+    asked = models.CharField(max_length=10, blank=True, choices=Asked)
 
     class Meta:
         ordering = ("-failed_at", "-pk")
+        indexes = [
+            models.Index(fields=["job", "failed_at", "id"], name="batches_letter_page"),
+            models.Index(fields=["id"], name="batches_letter_asked", condition=~models.Q(asked="")),
+        ]
 
     def __str__(self) -> str:
         return f"item {self.item_id}: {self.error_type}"

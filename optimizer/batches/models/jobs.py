@@ -79,9 +79,10 @@ class Job(Scheduled):
         max_length=500,
         blank=True,
         default="",
-        pattern=r"|https?://[^\s]+",
-        pattern_hint="an address with http:// or https://",
-        help_text="Where items are sent over HTTP.",
+        pattern=r"|(https?|balancer)://[^\s]+",
+        pattern_hint="an address with http://, https:// or balancer://",
+        help_text="Where items are sent over HTTP; balancer://group/path is any backend of the "
+        "group.",
     )
     one_request_each = BooleanSetting(
         default=False, help_text="Over HTTP: a request for each item, not one with a list of them."

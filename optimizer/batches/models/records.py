@@ -62,7 +62,7 @@ class Run(models.Model):
         API = "api", "API"
         COMMAND = "command", "Command"
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="runs")
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="runs", db_index=False)
     trigger = models.CharField(max_length=10, choices=Trigger)
     actor = models.CharField(max_length=150, blank=True)
     state = models.CharField(max_length=10, choices=State, default=State.RUNNING)
@@ -86,6 +86,14 @@ class Run(models.Model):
                 name="batches_run_alone",
             )
         ]
+        indexes = [
+            models.Index(fields=["job", "id"], name="batches_run_last"),
+            models.Index(
+                fields=["seen_at"],
+                name="batches_run_unfinished",
+                condition=models.Q(state="running"),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"run {self.pk}"
@@ -98,13 +106,27 @@ class Callback(models.Model):
     event = models.CharField(max_length=20)
     body = models.JSONField()
     attempts = models.PositiveSmallIntegerField(default=0)
-    available_at = models.DateTimeField(default=timezone.now, db_index=True)
+    available_at = models.DateTimeField(default=timezone.now)
     created_at = models.DateTimeField(default=timezone.now)
     delivered_at = models.DateTimeField(null=True, blank=True)
     error = models.CharField(max_length=300, blank=True)
 
     class Meta:
         ordering = ("-created_at", "-pk")
+        verbose_name = "call-back"
+        indexes = [
+            # Of few among many: those that have arrived are kept for weeks.
+            models.Index(
+                fields=["available_at"],
+                name="batches_callback_due",
+                condition=models.Q(delivered_at=None),
+            ),
+            models.Index(
+                fields=["job"],
+                name="batches_callback_waiting",
+                condition=models.Q(delivered_at=None),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.event} of {self.job_id}"

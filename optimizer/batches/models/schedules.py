@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from celery.schedules import crontab
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule
 from django_celery_beat.validators import crontab_validator
 
@@ -80,7 +82,9 @@ class Scheduled(SettingsRow):
             if len(parts) != 5:
                 raise ValidationError("must have five parts")
             crontab_validator(self.crontab)
-        except (ValidationError, ValueError) as error:
+            # It lets some pass that beat cannot count with, or that never come.
+            crontab(**crontab_of(self.crontab)).remaining_estimate(timezone.now())
+        except (ValidationError, ValueError, RuntimeError) as error:
             says = error.messages[0] if isinstance(error, ValidationError) else str(error)
             errors["crontab"] = f"Must be a crontab of five parts, such as 0 3 * * * ({says})."
         zone = CrontabSchedule._meta.get_field("timezone")

@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
+from django.forms.fields import InvalidJSONInput
 
 from optimizer.batches.services.validation import MAY_BE_ELSEWHERE, may_write, problems
 from optimizer.control.forms import SettingsForm
@@ -87,7 +89,22 @@ SHOWN_IF = {
 
 
 class NamesField(forms.JSONField):
-    """JSON that comes back as it was written even where no page could hold its characters."""
+    """JSON that comes back as it was written even where no page could hold its characters.
+
+    Python's reader gives up at what is nested very deep and at very long numbers.
+    """
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            return super().to_python(value)
+        except (ValueError, RecursionError) as error:
+            raise ValidationError("Enter a valid JSON.", code="invalid") from error
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        try:
+            return super().bound_data(data, initial)
+        except (ValueError, RecursionError):
+            return InvalidJSONInput(data)
 
     def prepare_value(self, value: Any) -> Any:
         text = super().prepare_value(value)

@@ -15,7 +15,8 @@ from optimizer.batches.models import Job, Run
 from optimizer.batches.pages import words
 from optimizer.batches.selectors import activity, progress
 from optimizer.batches.selectors.promises import promise_of
-from optimizer.batches.services import calibration, resuming, schedules
+from optimizer.batches.services import calibration, operating, resuming, runs, schedules
+from optimizer.batches.services.errors import UnknownJob
 from optimizer.control.redis import RedisAway
 
 ACTIONS = {
@@ -104,7 +105,7 @@ def act(request: HttpRequest, name: str, jobs: Iterable[Job]) -> None:
     """Do one of `ACTIONS` to jobs, and say what came of it."""
     chosen = list(jobs)
     if name == "run":
-        _ask_for_runs(request, chosen)
+        _hand_over(request, chosen)
         return
     if name == "measure":
         for job in chosen:
@@ -127,28 +128,19 @@ def act(request: HttpRequest, name: str, jobs: Iterable[Job]) -> None:
         messages.info(request, "Nothing was to be done.")
 
 
-def _ask_for_runs(request: HttpRequest, jobs: list[Job]) -> None:
+def _hand_over(request: HttpRequest, jobs: list[Job]) -> None:
     actor = request.user.get_username()
-    going_on = set(
-        Run.objects.filter(
-            job__in=[job.pk for job in jobs], state=Run.State.RUNNING, alone=True
-        ).values_list("job_id", flat=True)
-    )
     for job in jobs:
-        if job.pk in going_on and not job.overlap:
+        try:
+            run = operating.hand_over(job.name, trigger=Run.Trigger.ADMIN, actor=actor)
+        except runs.Overlap:
             messages.warning(request, f"{job.name}: a run is going on already.")
             continue
-        try:
-            resuming.ask_for_run(job, actor)
-        except resuming.NotSent as error:
-            messages.error(
-                request,
-                f"{job.name} was not started: the broker (Redis) is away, so no worker can be"
-                f" told ({error}). Try again when it is back.",
-            )
-            return
+        except UnknownJob:
+            messages.warning(request, f"{job.name} is not known to this process yet. Try again.")
+            continue
         paused = "" if job.enabled else " It is paused: the run waits until it goes on."
-        messages.success(request, f"{job.name}: a worker is asked for a run.{paused}")
+        messages.success(request, f"{job.name}: run {run.pk} waits for a worker.{paused}")
 
 
 def _jobs(count: int) -> str:

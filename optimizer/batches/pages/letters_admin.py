@@ -8,6 +8,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Left
 from django.http import Http404, HttpRequest, HttpResponse
@@ -15,9 +16,10 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
-from optimizer.batches.models import DeadLetter
+from optimizer.batches.models import Asked, DeadLetter
 from optimizer.batches.pages import letters
 from optimizer.batches.pages.records import EXCERPT, short
+from optimizer.batches.selectors import dead_letters as selectors
 from optimizer.batches.services import dead_letters
 from optimizer.control.templatetags.tuneup import ago
 from optimizer.control.unfold import ModelAdmin
@@ -70,6 +72,7 @@ class DeadLetterAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
     list_per_page = 50
     list_select_related = ("job",)
     show_full_result_count = False
+    list_before_template = "tuneup/batches_letters_note.html"
     search_fields = ("key", "payload", "error", "error_type")
     search_help_text = "Part of the item, of its idempotency key or of the error"
     actions = ("replay", "discard")
@@ -104,9 +107,12 @@ class DeadLetterAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
 
     @admin.action(description="Replay", permissions=["change"])
     def replay(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
-        number = dead_letters.replay(queryset.values_list("pk", flat=True))
-        self._log(request, CHANGE, f"{_letters(number)} replayed")
-        messages.success(request, f"{_letters(number)} back in the inbox.")
+        done = dead_letters.settle(queryset, Asked.REPLAY)
+        self._log(request, CHANGE, f"{_letters(done.done or done.waiting)} replayed")
+        if done.waiting:
+            messages.info(request, f"Workers put {_letters(done.waiting)} back into the inbox.")
+        else:
+            messages.success(request, f"{_letters(done.done)} back in the inbox.")
 
     @admin.action(description="Discard…", permissions=["delete"])
     def discard(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> HttpResponse | None:
@@ -120,10 +126,20 @@ class DeadLetterAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
                 "across": request.POST.get("select_across") == "1",
             }
             return TemplateResponse(request, "tuneup/batches_discard.html", context)
-        number = dead_letters.discard(queryset.values_list("pk", flat=True))
-        self._log(request, DELETION, f"{_letters(number)} discarded")
-        messages.success(request, f"{_letters(number)} discarded.")
+        done = dead_letters.settle(queryset, Asked.DISCARD)
+        self._log(request, DELETION, f"{_letters(done.done or done.waiting)} discarded")
+        if done.waiting:
+            messages.info(request, f"Workers discard {_letters(done.waiting)}.")
+        else:
+            messages.success(request, f"{_letters(done.done)} discarded.")
         return None
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the list, and above it what workers still have to do of it."""
+        asked = {"asked": selectors.asked()}
+        return super().changelist_view(request, asked | (extra_context or {}))  # type: ignore[no-any-return]
 
     def delete_model(self, request: HttpRequest, obj: DeadLetter) -> None:
         dead_letters.discard([obj.pk])
@@ -165,13 +181,18 @@ class DeadLetterAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
         )
 
     def _saved(self, request: HttpRequest, row: DeadLetter, payload: str) -> HttpResponse:
+        replays = "replay" in request.POST
+        with transaction.atomic():
+            stored = payload == row.payload or dead_letters.edit(row, payload)
+            number = dead_letters.replay([row.pk]) if stored and replays else 0
+        if not stored or (replays and not number):
+            messages.warning(request, "Somebody else was quicker: nothing was done.")
+            return redirect("admin:batches_deadletter_changelist")
         if payload != row.payload:
-            DeadLetter.objects.filter(pk=row.pk).update(payload=payload)
             self._log(request, CHANGE, "Item edited", row)
-        if "replay" not in request.POST:
+        if not replays:
             messages.success(request, "The item is saved. It waits here until it is replayed.")
             return redirect("admin:batches_deadletter_change", row.pk)
-        number = dead_letters.replay([row.pk])
         self._log(request, CHANGE, f"{_letters(number)} replayed", row)
         messages.success(request, f"{_letters(number)} back in the inbox of {row.job.name}.")
         return redirect("admin:batches_deadletter_changelist")

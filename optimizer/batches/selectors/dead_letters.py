@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 
 from optimizer.batches.models import DeadLetter
 
@@ -45,18 +45,20 @@ def listed(
     among: Iterable[int] | None = None,
 ) -> Letters:
     """Return a page of a job's dead letters, the newest first; of one type, or `among` some."""
-    rows = _of(job_id, among)
+    rows = of_job(job_id, among)
     if error_type:
         rows = rows.filter(error_type=error_type)
     return Letters(rows.count(), [_letter(one) for one in rows[offset : offset + limit]])
 
 
-def pks(job_id: int, among: Iterable[int] | None = None) -> list[int]:
-    """Return the primary keys of a job's dead letters: all, or those that are `among` some."""
-    return list(_of(job_id, among).order_by("pk").values_list("pk", flat=True))
+def asked() -> dict[str, int]:
+    """Return how many dead letters workers are to replay and to discard."""
+    rows = DeadLetter.objects.exclude(asked="").order_by().values("asked")
+    return dict(rows.annotate(count=Count("pk")).values_list("asked", "count"))
 
 
-def _of(job_id: int, among: Iterable[int] | None) -> QuerySet[DeadLetter]:
+def of_job(job_id: int, among: Iterable[int] | None) -> QuerySet[DeadLetter]:
+    """Return the rows of a job's dead letters: all, or those that are `among` some."""
     rows = DeadLetter.objects.filter(job_id=job_id)
     return rows if among is None else rows.filter(pk__in=among)
 
@@ -64,7 +66,7 @@ def _of(job_id: int, among: Iterable[int] | None) -> QuerySet[DeadLetter]:
 def _letter(row: DeadLetter) -> Letter:
     try:
         item = msgspec.json.decode(row.payload)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         item = row.payload
     return Letter(
         row.pk,

@@ -41,7 +41,7 @@ def write(
                 f"way: {error} is written by an expression, which needs 'orm'."
             ) from None
         by_orm, ready = True, _prepared(connection, layout, columns, by_orm=True)
-    order = _order(layout, ready)
+    order = _order(connection, layout, ready)
     if by_orm:  # Django prepares the values itself
         ready = columns
     if order is not None:
@@ -88,11 +88,13 @@ def _prepared(
     ]
 
 
-def _order(layout: Layout, ready: Columns) -> list[int] | None:
+def _order(connection: BaseDatabaseWrapper, layout: Layout, ready: Columns) -> list[int] | None:
     """Return which rows are sent, in which order; None for all as they came."""
     if not layout.keys:
         return None
     keys = [ready[number] for number in layout.keys]
+    if connection.vendor == "sqlite" and bulk_sql_order.all_differ(keys):
+        return None  # with one writer at a time locks need no order
     if any(LEFT_OUT in column for column in keys):
         keys = [[None if value is LEFT_OUT else value for value in column] for column in keys]
     if layout.verb == "insert":

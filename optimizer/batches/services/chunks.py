@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from optimizer.batches.engine.backoff import full_jitter
 from optimizer.batches.engine.settings import Job
 from optimizer.batches.models import Run
 from optimizer.batches.services.errors import DATA_ERRORS, Again, describe
 from optimizer.batches.services.inbox import Taken
 from optimizer.batches.services.sinks.base import Outcome, Row, Sink
+from optimizer.control.backoff import full_jitter
 
 Failures = dict[int, tuple[Taken, BaseException]]  # by the item's id
 
@@ -32,11 +32,6 @@ class Chunk:
     error: str = ""
     one_by_one_seconds: float | None = None  # an item, where it was measured
     in_bulk_seconds: float = 0.0
-
-    @property
-    def is_full(self) -> bool:
-        """Whether more may wait."""
-        return self.taken >= self.size
 
 
 @dataclass(frozen=True, slots=True)

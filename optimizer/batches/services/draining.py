@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from optimizer.batches import metrics
 from optimizer.batches.engine import chunk_size, flush
-from optimizer.batches.engine.backoff import full_jitter
 from optimizer.batches.engine.flush import RUN, SHUTDOWN, Due
 from optimizer.batches.engine.settings import Job
 from optimizer.batches.live import batches
@@ -19,11 +18,13 @@ from optimizer.batches.services import inbox, wakeups
 from optimizer.batches.services.errors import Misconfigured, describe
 from optimizer.batches.services.records import first_size, state_of
 from optimizer.batches.services.working import work
+from optimizer.control.backoff import full_jitter
 
 logger = logging.getLogger(__name__)
 QUICK_RETRIES = 3  # of a deadlock or a lock time-out, at once
 _QUICK_SECONDS = 0.1
 _LONGEST_LOOK_SECONDS = 2.0  # the sweep comes by then
+_LOOK_AGAIN_SECONDS = 0.2
 
 
 @dataclass(slots=True)
@@ -95,7 +96,10 @@ def drain(
         if reason == SHUTDOWN or time.monotonic() >= until:
             turn.ended = "time" if chunk.taken else "empty"
             return turn
-        if not chunk.taken and (run is not None or reason):
+        if not chunk.taken:
+            # Others have it in hand, or its lanes are held: looking at once again finds the same.
+            if run is None and not reason:
+                turn.ended, turn.look_in_seconds = "not due", _LOOK_AGAIN_SECONDS
             return turn
 
 

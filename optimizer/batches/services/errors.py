@@ -32,6 +32,14 @@ class JobFull(BatchError):
         self.name, self.retry_after_seconds = name, retry_after_seconds
 
 
+class TooMany(BatchError):
+    """More items in a call than the job may have waiting at all: it never has room for them."""
+
+    def __init__(self, name: str, count: int, most: int) -> None:
+        super().__init__(f"{count} items at once are more than {name!r} has room for, {most}")
+        self.name, self.most = name, most
+
+
 class Again(Exception):
     """A handler or a sink asks for another attempt later: nothing is wrong with the items.
 
@@ -62,7 +70,9 @@ def describe(error: BaseException) -> tuple[str, str]:
     if isinstance(error, Poison) and error.__cause__ is not None:
         error = error.__cause__
     text = "; ".join(_messages(error)) or type(error).__name__
-    return type(error).__name__, text.replace("\0", "")[:1000]
+    # No database stores NULs or lone surrogates, which a file's name may bring along.
+    text = text.replace("\0", "").encode("utf-8", "backslashreplace").decode()
+    return type(error).__name__, text[:1000]
 
 
 def _messages(error: BaseException) -> list[str]:

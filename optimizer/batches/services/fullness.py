@@ -16,7 +16,7 @@ from django.utils import timezone
 from optimizer.batches import metrics
 from optimizer.batches.engine.settings import Job
 from optimizer.batches.models import Item, JobState
-from optimizer.batches.services.errors import JobFull
+from optimizer.batches.services.errors import JobFull, TooMany
 
 LOOK_SECONDS = 0.25
 _PAUSE_SECONDS = 0.1
@@ -39,10 +39,14 @@ _lock = threading.Lock()
 def admit(job: Job, count: int, *, wait: bool, sleep: Callable[[float], None] = time.sleep) -> None:
     """Let so many items come, or raise JobFull; where the policy is to wait, wait first.
 
+    Raises TooMany where they are more than there is ever room for.
+
     Nobody waits within a transaction: it would hold its locks meanwhile.
     """
     if job.past_high_water == "accept":
         return
+    if count > job.high_water_items:
+        raise TooMany(job.name, count, job.high_water_items)
     until = None
     while (level := _look(job, count)).is_full:
         now = time.monotonic()

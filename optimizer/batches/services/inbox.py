@@ -12,9 +12,11 @@ from django.utils import timezone
 
 from optimizer.batches.engine.flush import Waiting
 from optimizer.batches.engine.settings import Job
-from optimizer.batches.models import LANES, AcceptedKey, Item, Lane
+from optimizer.batches.models import LANES, AcceptedKey, DeadLetter, Item, Lane
 
-_ITEM, _KEY, _LANE = (model._meta.db_table for model in (Item, AcceptedKey, Lane))
+_ITEM, _KEY, _LANE, _LETTER = (
+    model._meta.db_table for model in (Item, AcceptedKey, Lane, DeadLetter)
+)
 _COLUMNS = "job_id, lane, key, payload, attempts, available_at, created_at"
 _LANES_AT_ONCE = 4  # of the sixteen: so several workers find one
 _SHORT = 8  # items: no more are written by one INSERT
@@ -104,6 +106,20 @@ def _insert(job_id: int, items: Sequence[New]) -> None:
             )
 
 
+def put_letters(pks: Sequence[int]) -> None:
+    """Put copies of dead letters in; their payloads, which may be large, stay in the database."""
+    if not pks:
+        return
+    now = _as_stored(timezone.now())
+    marks = ", ".join(["%s"] * len(pks))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {_ITEM} ({_COLUMNS}) SELECT job_id, lane, key, payload, 0, %s, %s"
+            f" FROM {_LETTER} WHERE id IN ({marks}) ORDER BY item_id, id",
+            [now, now, *pks],
+        )
+
+
 def _as_stored(moment: datetime) -> Any:
     return connection.ops.adapt_datetimefield_value(moment)
 
@@ -184,12 +200,19 @@ def _claim(
     return [Taken(*row, _moment(created_at)) for *row, created_at in taken]  # type: ignore[call-arg]
 
 
-def _lanes(job: Job, now: datetime, until: datetime | None) -> list[int]:
-    """Lock some lanes that have items, or lease them where the work is no transaction."""
+def make_lanes(job: Job) -> None:
+    """Make the lanes of an ordered job, before the transaction that takes items.
+
+    A chunk that is rolled back would take them with it, and nothing could hold its lane back then.
+    """
     if not Lane.objects.filter(job_id=job.id).exists():
         Lane.objects.bulk_create(
             [Lane(job_id=job.id, number=number) for number in range(LANES)], ignore_conflicts=True
         )
+
+
+def _lanes(job: Job, now: datetime, until: datetime | None) -> list[int]:
+    """Lock some lanes that have items, or lease them where the work is no transaction."""
     lock = (
         " FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
     )

@@ -2,20 +2,14 @@
 
 from collections.abc import Iterable
 
-from celery import current_app
 from django.db import transaction
 
-from optimizer.batches.live import batches
 from optimizer.batches.models import AcceptedKey, Callback, DeadLetter, Item, Job, JobState, Run
 from optimizer.batches.services import wakeups
 from optimizer.control.revisions import change
 
 _CHUNK = 5000
 _OF_A_JOB = (Item, AcceptedKey, DeadLetter, Run, Callback)
-
-
-class NotSent(Exception):
-    """The broker could not be told, so no worker knows of it."""
 
 
 def set_enabled(jobs: Iterable[Job], enabled: bool) -> int:
@@ -50,20 +44,6 @@ def resume(jobs: Iterable[Job]) -> int:
             wakeups.wake_on_commit(job.name)
         count += 1
     return count
-
-
-def ask_for_run(job: Job, actor: str) -> None:
-    """Ask a worker for a run of a job. Raises NotSent where the broker cannot be told."""
-    live = batches.current().jobs.get(job.name)
-    try:
-        current_app.send_task(
-            "batches.run",
-            kwargs={"job": job.name, "trigger": "admin", "actor": actor},
-            queue=wakeups.queue_of(live.priority if live else job.priority),
-            retry=False,
-        )
-    except Exception as error:  # whatever a broker's client raises
-        raise NotSent(f"{type(error).__name__}: {error}") from error
 
 
 def remove(job: Job) -> None:

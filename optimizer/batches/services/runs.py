@@ -6,15 +6,16 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
 from optimizer.batches.engine.settings import Job
 from optimizer.batches.models import Item, Run
+from optimizer.batches.models import Job as Row
 from optimizer.batches.services import schedules
 from optimizer.batches.services.draining import drain
-from optimizer.batches.services.errors import BatchError, describe
+from optimizer.batches.services.errors import BatchError, UnknownJob, describe
 from optimizer.batches.services.functions import sources
 from optimizer.batches.services.records import tell
 from optimizer.batches.services.submitting import Entry, encode, find, put
@@ -37,6 +38,9 @@ def begin(name: str, *, trigger: str, actor: str = "") -> Run:
     job = find(name)
     try:
         with transaction.atomic():
+            # Locked, so that nobody deletes it meanwhile; this process may not have heard of it.
+            if not Row.objects.select_for_update(no_key=True).filter(pk=job.id).exists():
+                raise UnknownJob(name)
             return Run.objects.create(
                 job_id=job.id, trigger=trigger, actor=actor[:150], alone=not job.overlap
             )
@@ -62,14 +66,30 @@ def task(name: str, *, trigger: str, run_id: int | None = None, actor: str = "")
         run = _taken_over(run_id)
         if run is None:
             return "elsewhere"
-    else:
-        if trigger == Run.Trigger.SCHEDULE and (due_at := _missed(find(name))) is not None:
-            return skip(name, due_at).state
-        try:
-            run = begin(name, trigger=trigger, actor=actor)
-        except Overlap:
-            return "overlap"
+        return carry_on(run, find(name)).state
+    try:
+        if trigger == Run.Trigger.SCHEDULE and (ended := _not_now(find(name))):
+            return ended
+        run = begin(name, trigger=trigger, actor=actor)
+    except Overlap:
+        return "overlap"
+    except UnknownJob:
+        return "unknown job"  # it was deleted or renamed while the message waited
     return carry_on(run, find(name)).state
+
+
+def _not_now(job: Job) -> str:
+    """Return why a scheduled run does not begin, "" where it does."""
+    task_row = schedules.task_of(job.name)
+    if task_row is None:
+        return ""
+    scheduled = Run.objects.filter(job_id=job.id, trigger=Run.Trigger.SCHEDULE).order_by("-pk")
+    last = scheduled.values_list("started_at", flat=True).first()
+    if last is not None and schedules.is_surplus(task_row, last):
+        return "surplus"
+    if job.missed == "skip" and (due_at := _missed(job, task_row, last)) is not None:
+        return skip(job.name, due_at).state
+    return ""
 
 
 def _taken_over(run_id: int) -> Run | None:
@@ -79,15 +99,9 @@ def _taken_over(run_id: int) -> Run | None:
     return Run.objects.get(pk=run_id) if idle.update(seen_at=timezone.now()) else None
 
 
-def _missed(job: Job) -> datetime | None:
+def _missed(job: Job, task_row: Any, last: datetime | None) -> datetime | None:
     """Return when a run was due that is to be left out, None where it is in time."""
-    task_row = schedules.task_of(job.name)
-    if job.missed != "skip" or task_row is None:
-        return None
-    scheduled = Run.objects.filter(job_id=job.id, trigger=Run.Trigger.SCHEDULE)
-    last = scheduled.aggregate(last=Max("started_at"))["last"]
-    since = schedules.since(task_row)
-    moments = [one for one in (last, since) if one is not None]
+    moments = [one for one in (last, schedules.since(task_row)) if one is not None]
     due_at = schedules.due_at(task_row, max(moments)) if moments else None
     if due_at is None:
         return None
@@ -129,8 +143,8 @@ def _collect(run: Run, job: Job) -> bool:
             if function is None:
                 raise LookupError(f"source: {job.source!r} is not registered")
             _fill(run, job, function())
-    except DatabaseError:
-        raise
+    except (OperationalError, InterfaceError):
+        raise  # the database is away: the sweep carries the run on
     except Exception as error:  # the project's code
         logger.exception("The source of the batch job %s failed", job.name)
         _finish(run, job, Run.State.FAILED, ": ".join(describe(error)))

@@ -40,9 +40,11 @@ def sync(job: Job) -> None:
         "one_off": False,
     }
     if job.schedule == "interval":
-        wanted["interval"] = IntervalSchedule.objects.get_or_create(
-            every=job.every_seconds, period=IntervalSchedule.SECONDS
-        )[0]
+        every = {"every": job.every_seconds, "period": IntervalSchedule.SECONDS}
+        # There may be several: nothing forbids it there.
+        wanted["interval"] = IntervalSchedule.objects.filter(
+            **every
+        ).first() or IntervalSchedule.objects.create(**every)
     else:
         wanted["crontab"] = CrontabSchedule.objects.filter(
             timezone=job.time_zone, **crontab_of(job.crontab)
@@ -66,10 +68,15 @@ def sync_all() -> None:
         jobs = list(Job.objects.all())
         for job in jobs:
             sync(job)
-        names = [name_of(job.name) for job in jobs]
-        for task in PeriodicTask.objects.filter(task=TASK, name__startswith=_PREFIX):
-            if task.name not in names:
-                task.delete()
+        remove_unclaimed()
+
+
+def remove_unclaimed() -> None:
+    """Delete the periodic tasks of jobs that there are no more, or not by this name."""
+    names = {name_of(job) for job in Job.objects.values_list("name", flat=True)}
+    for task in PeriodicTask.objects.filter(task=TASK, name__startswith=_PREFIX):
+        if task.name not in names:
+            task.delete()
 
 
 def task_of(job: str) -> PeriodicTask | None:
@@ -86,11 +93,27 @@ def since(task: PeriodicTask) -> datetime | None:
         return None
 
 
-def due_at(task: PeriodicTask, last_run_at: datetime) -> datetime:
-    """Return when the first run after a moment is due, or was."""
-    schedule = task.schedule
-    remaining: timedelta = schedule.remaining_estimate(last_run_at)
+def due_at(task: PeriodicTask, last_run_at: datetime) -> datetime | None:
+    """Return when the first run after a moment is due, or was; None where it never comes."""
+    try:
+        remaining: timedelta = task.schedule.remaining_estimate(last_run_at)
+    except (ValueError, RuntimeError):
+        return None  # its crontab was changed elsewhere into one that beat cannot count with
     return (timezone.now() + remaining).astimezone(UTC)
+
+
+def is_surplus(task: PeriodicTask, last_run_at: datetime) -> bool:
+    """Say whether a run that would begin now is one more than the schedule has.
+
+    While no worker is there, beat sends a message for each time that passes. The first one makes
+    up for all of them.
+    """
+    next_at = due_at(task, last_run_at)
+    if next_at is None:
+        return False
+    # Messages wait for workers now less, now more: an interval may come out so much shorter.
+    slack_seconds = task.interval.every / 2 if task.interval is not None else 1.0
+    return (next_at - timezone.now()).total_seconds() > slack_seconds
 
 
 def next_runs() -> dict[str, datetime | None]:

@@ -1,5 +1,6 @@
 """What senders call: items are in the inbox, committed, when it returns."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -9,6 +10,7 @@ from typing import Any
 from zlib import crc32
 
 import msgspec
+from django.db import IntegrityError
 
 from optimizer.batches.engine.settings import Job
 from optimizer.batches.live import batches
@@ -20,6 +22,7 @@ from optimizer.control import live
 MAX_ITEMS = 10_000  # in one call
 MAX_KEY_LENGTH = 200
 MAX_ITEM_BYTES = 256 * 1024
+MAX_DEPTH = 100  # of an item; whoever reads it may have less room than who has sent it
 MAX_COLLECTED_BYTES = 64 * 1024**2
 
 
@@ -59,7 +62,7 @@ def submit(job: str, item: Any, *, key: str = "", order: str = "") -> bool:
 def submit_many(job: str, entries: Iterable[Entry | Any], *, wait: bool = True) -> Submitted:
     """Put many items in, all or none; anything but an Entry is an item without keys.
 
-    Raises UnknownJob, BadItem, JobFull.
+    Raises UnknownJob, BadItem, TooMany and JobFull.
     """
     found = find(job)
     new = [encode(at, entry) for at, entry in enumerate(entries)]
@@ -72,7 +75,10 @@ def put(job: Job, new: Sequence[inbox.New], *, wait: bool = True, admit: bool = 
         return Submitted(0)
     if admit:
         fullness.admit(job, len(new), wait=wait)
-    known = inbox.put(job.id, new)
+    try:
+        known = inbox.put(job.id, new)
+    except IntegrityError as error:  # deleted, and this process has not heard of it yet
+        raise UnknownJob(job.name) from error
     accepted = len(new) - len(known)
     if accepted and not job.only_in_runs:
         wakeups.wake_on_commit(job.name)
@@ -97,6 +103,8 @@ def encode(at: int, entry: Entry | Any) -> inbox.New:
     for name, text in (("key", entry.key), ("order", entry.order)):
         if not isinstance(text, str) or len(text) > MAX_KEY_LENGTH or "\0" in text:
             raise BadItem(at, name, f"must be a text of up to {MAX_KEY_LENGTH} characters")
+        if not text.isascii() and text.encode("utf-8", "replace").decode() != text:
+            raise BadItem(at, name, "must be text that UTF-8 holds (it has a lone surrogate)")
     try:
         raw = msgspec.json.encode(entry.item)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -107,7 +115,26 @@ def encode(at: int, entry: Entry | Any) -> inbox.New:
         payload = raw.decode()
     except UnicodeDecodeError as error:
         raise BadItem(at, "item", "must be what JSON has (a lone surrogate)") from error
+    if says := _flaw(raw, entry.item):
+        raise BadItem(at, "item", says)
     return inbox.New(payload, entry.key, lane_of(entry.order))
+
+
+def _flaw(raw: bytes, item: Any) -> str:
+    """Return what makes an item one that cannot be read again as it was, "" for nothing."""
+    nests = raw.count(b"[") + raw.count(b"{") > MAX_DEPTH
+    if not nests and b"null" not in raw:
+        return ""  # nearly all of them
+    level = [msgspec.to_builtins(item)]
+    for _ in range(MAX_DEPTH + 1):
+        if any(isinstance(one, float) and not math.isfinite(one) for one in level):
+            return "must have finite numbers only"  # JSON would have null in their place
+        inside = [one for one in level if isinstance(one, dict | list | tuple)]
+        if not inside:
+            return ""
+        lists = [one.values() if isinstance(one, dict) else one for one in inside]
+        level = [inner for one in lists for inner in one]
+    return f"must be nested at most {MAX_DEPTH} deep"
 
 
 def lane_of(order: str) -> int:

@@ -21,6 +21,7 @@ from optimizer.batches.services.errors import Misconfigured
 from optimizer.batches.services.functions import sources
 from optimizer.batches.services.mapping import Mapping, mapping_of
 from optimizer.batches.services.sinks import sink_of
+from optimizer.control import outgoing
 from optimizer.control.models import Recorded
 
 # A worker may know what this process does not: these may be saved all the same.
@@ -37,7 +38,7 @@ def problems(job: Job) -> dict[str, str]:
         live = _live(job)
     except (msgspec.ValidationError, TypeError):
         return found  # `clean` says what it is
-    for check in (_names, _sink, _source, _task):
+    for check in (_names, _sink, _source, _task, _callback_url):
         for field, says in check(live).items():
             found.setdefault(field, says)
     return found
@@ -119,6 +120,11 @@ def _task(job: LiveJob) -> dict[str, str]:
     if name in current_app.tasks or _TASK.fullmatch(name):
         return {}
     return {"callback_task": "Must be the name of a task, such as shop.tasks.told."}
+
+
+def _callback_url(job: LiveJob) -> dict[str, str]:
+    says = outgoing.why_not(job.callback_url) if job.callback_url else ""
+    return {"callback_url": f"Nothing can be sent there: {says}."} if says else {}
 
 
 def may_write(user: Any, job: Job) -> bool:

@@ -3,7 +3,7 @@
 from optimizer.batches import metrics
 from optimizer.batches.engine.settings import Job
 from optimizer.batches.models import JobState, Run
-from optimizer.batches.services import at_least_once, exactly_once, reporter
+from optimizer.batches.services import at_least_once, exactly_once, inbox, reporter
 from optimizer.batches.services.chunks import Chunk, Work
 from optimizer.batches.services.records import first_size
 from optimizer.batches.services.sinks import sink_of
@@ -18,6 +18,8 @@ def work(
     not about items; nothing has happened then.
     """
     sink = sink_of(job)
+    if job.ordered:
+        inbox.make_lanes(job)
     chunk = Chunk(reason, first_size(job, state))
     way = exactly_once if sink.transactional else at_least_once
     after = way.work(Work(job, sink, chunk, run, state.skipped, state.wants_calibration))

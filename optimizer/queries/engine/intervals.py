@@ -20,7 +20,7 @@ import zlib
 
 import msgspec
 
-from optimizer.queries.engine.histogram import Histogram
+from optimizer.measures.histogram import Histogram
 from optimizer.queries.engine.hyperloglog import HyperLogLog
 from optimizer.queries.engine.statistics import Gathered, Tally
 

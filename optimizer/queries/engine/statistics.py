@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from optimizer.queries.engine.histogram import Histogram
+from optimizer.measures.histogram import Histogram
 from optimizer.queries.engine.hyperloglog import HyperLogLog
 
 # Fingerprint; call site, `path:line`; seconds; rows; hash_of() the parameters; the table that it

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from optimizer.queries.engine.histogram import BUCKETS, Histogram, bounds_of
+from optimizer.measures.histogram import BUCKETS, Histogram, bounds_of
 from optimizer.queries.engine.hyperloglog import HyperLogLog
 from optimizer.queries.models import Finding, Statement, Statistic
 from optimizer.queries.selectors.statistics import Cost, since

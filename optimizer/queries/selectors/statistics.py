@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.db.models import F, Max, Sum
 from django.utils import timezone
 
-from optimizer.queries.engine.histogram import Histogram
+from optimizer.measures.histogram import Histogram
 from optimizer.queries.engine.hyperloglog import HyperLogLog
 from optimizer.queries.models import Statement, Statistic
 

@@ -10,8 +10,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from optimizer.control.redis import call
+from optimizer.measures.histogram import Histogram
 from optimizer.queries.engine import intervals, news
-from optimizer.queries.engine.histogram import Histogram
 from optimizer.queries.engine.hyperloglog import HyperLogLog
 from optimizer.queries.engine.news import FindingNews, News, StatementNews, digest_of
 from optimizer.queries.engine.settings import Ignore, Ignores

@@ -22,7 +22,7 @@ from optimizer.batches.models import Run
 from optimizer.batches.selectors import dead_letters as letters
 from optimizer.batches.selectors.runs import run_of
 from optimizer.batches.services import calibration, dead_letters, operating
-from optimizer.batches.services.errors import BadItem, JobFull, UnknownJob
+from optimizer.batches.services.errors import BadItem, JobFull, TooMany, UnknownJob
 from optimizer.batches.services.runs import Overlap
 from optimizer.batches.services.submitting import find, submit_many
 from optimizer.control.origin import origin
@@ -142,11 +142,11 @@ class Command(BaseCommand):
 
     def _submit(self, options: dict[str, Any]) -> None:
         name, accepted, known = options["job"], 0, 0
-        find(name)
+        size = min(_PORTION, find(name).high_water_items)  # of more none is taken
         try:
             with _opened(options["file"]) as file:
                 entries = read(file, options["key"], options["order"])
-                while portion := list(islice(entries, _PORTION)):
+                while portion := list(islice(entries, size)):
                     try:
                         done = submit_many(name, [entry for _, entry in portion])
                     except BadItem as error:
@@ -154,14 +154,14 @@ class Command(BaseCommand):
                         raise BadLine(number, f"{error.field} {error.message}") from error
                     accepted += done.accepted
                     known += len(done.known)
-        except (BadLine, JobFull, OSError) as error:
+        except (BadLine, JobFull, TooMany, OSError) as error:
             raise CommandError(f"{error}. {accepted} item(s) were accepted before.") from error
         self.stdout.write(f"{accepted} item(s) accepted, {known} known before.")
 
     def _dead_letters(self, options: dict[str, Any]) -> None:
         job_id = find(options["job"]).id
         if options["replay"] or options["discard"]:
-            pks = letters.pks(job_id, options["id"])
+            pks = letters.of_job(job_id, options["id"]).values_list("pk", flat=True)
             done = (dead_letters.replay if options["replay"] else dead_letters.discard)(pks)
             self.stdout.write(f"{done} item(s) {'replayed' if options['replay'] else 'discarded'}.")
             return

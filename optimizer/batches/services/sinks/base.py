@@ -45,7 +45,7 @@ class Sink:
         """Return an item as this sink writes it. Raises what is the item's fault."""
         try:
             value = msgspec.json.decode(item.payload)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise Poison from error
         return Row(item, self.convert(value))
 

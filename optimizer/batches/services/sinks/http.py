@@ -1,7 +1,5 @@
 """Items for an HTTP address, with their idempotency keys."""
 
-import os
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
@@ -9,30 +7,15 @@ from hashlib import blake2b
 import httpx
 import msgspec
 
+from optimizer.batches.engine.settings import Job
 from optimizer.batches.services.errors import Again, Misconfigured, Poison
 from optimizer.batches.services.inbox import Taken
 from optimizer.batches.services.sinks.base import Outcome, Row, Sink
+from optimizer.control import outgoing
 
 _AT_ONCE = 8  # requests, where each item has one
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509})
 _NOT_THE_ITEMS = frozenset({401, 402, 403, 404, 405, 406, 407, 410, 411, 415, 501, 505})
-
-
-class _Client:
-    """One pool of connections a process, made when it is first needed."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._client: httpx.Client | None = None
-
-    def get(self) -> httpx.Client:
-        with self._lock:
-            if self._client is None:
-                self._client = httpx.Client(follow_redirects=False)
-            return self._client
-
-
-_client = _Client()
 
 
 class HttpSink(Sink):
@@ -41,6 +24,11 @@ class HttpSink(Sink):
     A list is `{"items": [{"key": …, "item": …}, …]}`. The header `Idempotency-Key` is the item's
     key, or that of the list; an item without one has its number in the inbox.
     """
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        if says := outgoing.why_not(job.url):
+            raise Misconfigured(f"url: nothing can be sent there: {says}")
 
     def read(self, item: Taken) -> Row:
         return Row(item, item.payload)  # JSON already
@@ -80,28 +68,22 @@ class HttpSink(Sink):
         return outcome
 
     def _post(self, body: str, key: str) -> None:
-        headers = {
-            "Content-Type": "application/json",
-            "Idempotency-Key": key,
-            "User-Agent": "tuneup-batches",
-        }
         try:
-            answer = _client.get().post(
+            answer = outgoing.post(
                 self.job.url,
-                content=body.encode(),
-                headers=headers,
-                timeout=self.job.timeout_seconds,
+                body.encode(),
+                {"Idempotency-Key": key},
+                timeout_seconds=self.job.timeout_seconds,
             )
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, LookupError) as error:
             raise Misconfigured(f"url: {error}") from error
         except httpx.HTTPError as error:
             raise Again(f"{type(error).__name__}: {error}") from error
-        status = answer.status_code
+        status, says = answer.status, answer.says
         if 200 <= status < 300:
             return
-        says = f"{status} {answer.reason_phrase}: {answer.text[:300]}"
         if status in _TRY_AGAIN:
-            raise Again(says, after_seconds=_retry_after(answer))
+            raise Again(says, after_seconds=answer.retry_after_seconds)
         if status in _NOT_THE_ITEMS or status < 400:
             raise Misconfigured(f"url: the address answers {says}")
         raise Poison from ValueError(says)
@@ -118,16 +100,3 @@ def _header(text: str) -> str:
 
 def _json(text: str) -> str:
     return msgspec.json.encode(text).decode()
-
-
-def _retry_after(answer: httpx.Response) -> float:
-    text = answer.headers.get("Retry-After", "")
-    return min(float(text), 3600.0) if text.isdecimal() else 0.0
-
-
-def _after_fork() -> None:
-    global _client
-    _client = _Client()
-
-
-os.register_at_fork(after_in_child=_after_fork)

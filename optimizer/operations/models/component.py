@@ -4,7 +4,7 @@ import ipaddress
 
 from django.core.exceptions import ValidationError
 
-from optimizer.control.fields import FloatSetting, IntegerSetting, TextSetting
+from optimizer.control.fields import BooleanSetting, FloatSetting, IntegerSetting, TextSetting
 from optimizer.control.models import SettingsModel
 
 
@@ -50,6 +50,40 @@ class OperationsSettings(SettingsModel):
         maximum=30,
         unit="seconds",
         help_text="How long /ready waits for one check.",
+    )
+    keep_minutes_hours = IntegerSetting(
+        default=48,
+        minimum=2,
+        maximum=336,
+        unit="hours",
+        help_text="How long figures are kept for each minute.",
+    )
+    keep_hours_days = IntegerSetting(
+        default=90,
+        minimum=1,
+        maximum=1100,
+        unit="days",
+        help_text="How long figures are kept for each hour.",
+    )
+    keep_alerts_days = IntegerSetting(
+        default=90,
+        minimum=1,
+        maximum=1100,
+        unit="days",
+        help_text="How long alerts that are over are kept.",
+    )
+
+    fast_answers = BooleanSetting(
+        default=True,
+        help_text="Answer /health, /metrics and /api/overview before Django's middleware, the last "
+        "two from the cache.",
+    )
+    answer_age_seconds = FloatSetting(
+        default=1.0,
+        minimum=0,
+        maximum=60,
+        unit="seconds",
+        help_text="How old an answer of /metrics and /api/overview may be; 0 makes each anew.",
     )
 
     class Meta:

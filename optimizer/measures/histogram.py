@@ -55,6 +55,10 @@ class Histogram:
         """Count a duration, once or several times."""
         self._count(bucket_of(seconds), times)
 
+    def add_bucket(self, bucket: int, times: int) -> None:
+        """Add counts of a bucket, as `counts` returns them."""
+        self._count(bucket, times)
+
     def add_all(self, durations: Iterable[float], times: int = 1) -> None:
         """Count several durations, each once or several times."""
         for bucket, count in Counter(map(bucket_of, durations)).items():

@@ -1,4 +1,4 @@
-"""An empty Django view without middleware: what the HTTP benchmark compares with."""
+"""An empty Django view without middleware: what the HTTP benchmarks compare with."""
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application

@@ -1,0 +1,1 @@
+"""Arithmetic that several components measure with: no Django, no clock, no I/O."""

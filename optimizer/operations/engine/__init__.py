@@ -1,0 +1,1 @@
+"""Algorithms of operations: no Django, the time and the values passed in."""

@@ -1,0 +1,1 @@
+"""Pages of operations beside those of its settings."""

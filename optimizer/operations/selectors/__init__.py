@@ -1,0 +1,1 @@
+"""What operations know, for its pages and commands."""

@@ -1,0 +1,1 @@
+"""What operations do: keep figures, tell alerts, make indexes."""

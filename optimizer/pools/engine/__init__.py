@@ -1,0 +1,1 @@
+"""Managed connection pools of PostgreSQL, Redis and MongoDB; knows no Django."""
