@@ -86,6 +86,14 @@ class Environment(environ.Env):  # type: ignore[misc]
         found: dict[str, Any] = self.db_url_config(url)
         return found | {"ENGINE": _DATABASES[_scheme(url)]}
 
+    def database_urls(self, name: str) -> list[dict[str, Any]]:
+        """Return Django's settings of several PostgreSQL databases, listed with commas."""
+        urls = [url.strip() for url in self.str(name, default="").split(",") if url.strip()]
+        for url in urls:
+            if not _scheme(url).startswith("postgres"):
+                raise _refused(name, "like postgres://user:password@host:5432/name, with commas")
+        return [self.db_url_config(url) | {"ENGINE": _DATABASES["postgres"]} for url in urls]
+
     def mail_url(self, name: str) -> dict[str, Any]:
         """Return Django's settings of a mail server, none where it is unset."""
         url: str = self.str(name, default="")

@@ -15,6 +15,7 @@ from redis.retry import Retry
 from config.csp import STRICT_POLICY
 from config.environment import Environment
 from config.logging import STYLES, logging_settings
+from config.replicas import replicas_of
 from config.settings.beat import SCHEDULE
 from config.settings.unfold import UNFOLD  # noqa: F401
 from optimizer.control.redis_urls import is_cluster, sentinels
@@ -71,6 +72,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.csp.PolicyMiddleware",
     "optimizer.operations.wall.WallMiddleware",
+    "optimizer.balancer.middleware.balance_reads",  # outside of sessions, which read and write
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -120,9 +122,13 @@ else:  # behind pgbouncer, which pools by itself
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASE_ROUTERS: list[str] = []
+
+_replicas = replicas_of(DATABASES["default"], env.database_urls("DATABASE_REPLICA_URLS"))
+DATABASES |= _replicas
+DATABASE_REPLICAS = tuple(_replicas)
 
 MONGODB_URI = env.str("MONGODB_URI", default="")
-DATABASE_ROUTERS: list[str] = []
 if MONGODB_URI:
     DATABASES["mongo"] = {
         "ENGINE": "optimizer.pools.backends.mongodb",
@@ -144,11 +150,13 @@ if MONGODB_URI:
             ),
         },
     }
-    DATABASE_ROUTERS = [
+    DATABASE_ROUTERS += [
         "config.routers.MongoAppsRouter",
         "django_mongodb_backend.routers.MongoRouter",
     ]
 MONGODB_APPS = env.list("MONGODB_APPS", default=[])  # labels of apps whose models live there
+if DATABASE_REPLICAS:
+    DATABASE_ROUTERS += ["optimizer.balancer.router.ReadRouter"]  # last: it answers for the rest
 
 # --- Redis ----------------------------------------------------------------------------------
 REDIS_IS_GIVEN = env.str("REDIS_URL", default="") != ""  # else `manage.py up` runs one

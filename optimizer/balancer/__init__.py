@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from optimizer.balancer.services import reads as reads
     from optimizer.balancer.services.balancing import balancer as balancer
 
-__all__ = ["balancer"]
+__all__ = ["balancer", "reads"]
 
 
 def __getattr__(name: str) -> Any:
@@ -14,4 +15,8 @@ def __getattr__(name: str) -> Any:
         from optimizer.balancer.services.balancing import balancer
 
         return balancer
+    if name == "reads":
+        from optimizer.balancer.services import reads
+
+        return reads
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

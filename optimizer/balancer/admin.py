@@ -25,6 +25,7 @@ class BalancerSettingsAdmin(SettingsAdmin):
     fieldsets = (
         (None, {"fields": ("ejects", "allowed_addresses")}),
         ("Forwarding", {"fields": ("forwards", "max_body_bytes")}),
+        ("Database replicas", {"fields": ("primary_apps",)}),
     )
 
     def get_urls(self) -> list[URLPattern]:

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class BalancerConfig(AppConfig):
@@ -14,6 +15,13 @@ class BalancerConfig(AppConfig):
         ticker.register(reporter.report, seconds=1.0)
         ticker.register(sharing.tick, seconds=0.1)
         ticker.register(leases.tick, seconds=0.2)
+        if settings.DATABASE_REPLICAS:
+            from optimizer.balancer.services.reads import executing, messages, positions, statistics
+
+            executing.install()
+            messages.install()
+            ticker.register(positions.tick, seconds=0.5)
+            ticker.register(statistics.report, seconds=1.0)
         registry.register(
             registry.Component(
                 name="balancer",

@@ -38,3 +38,23 @@ REFUSED = Counter(
 CHECKS = Counter(
     "tuneup_balancer_checks_total", "Active health checks, by outcome.", (*_NAMES, "outcome")
 )
+READS = Counter(
+    "tuneup_balancer_reads_total",
+    "Database reads by where they were sent, and why there.",
+    ("alias", "reason"),
+)
+STALE_READS_AVOIDED = Counter(
+    "tuneup_balancer_stale_reads_avoided_total",
+    "Database reads kept from a replica that did not have what their reader wrote.",
+)
+READS_REDONE = Counter(
+    "tuneup_balancer_reads_redone_total",
+    "Database reads that a replica did not answer and the primary did.",
+    ("alias",),
+)
+LAG = Gauge(
+    "tuneup_balancer_replica_lag_seconds",
+    "How old a replica's data is, as the process that sees it worst does.",
+    ("alias",),
+    multiprocess_mode="livemax",
+)

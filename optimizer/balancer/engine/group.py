@@ -91,6 +91,25 @@ class Group:
             endpoint.picks += 1
             return endpoint
 
+    def choose(self, key: bytes = b"", exclude: Collection[str] = ()) -> Endpoint | None:
+        """Pick an endpoint for a call that may begin later, by `start`; None where none can."""
+        with self._lock:
+            strategy = self.chooser.strategy
+            endpoint = strategy.pick(key) if strategy is not None else None
+            if endpoint is None or (
+                endpoint.in_flight < endpoint.limit and endpoint.name not in exclude
+            ):
+                return endpoint
+            return self._least_loaded(
+                [one for one in self.available.endpoints if one.name not in exclude]
+            )
+
+    def start(self, endpoint: Endpoint) -> None:
+        """Count a call that begins now on an endpoint that was chosen before."""
+        with self._lock:
+            endpoint.in_flight += 1
+            endpoint.picks += 1
+
     def done(self, endpoint: Endpoint, seconds: float, *, failed: bool) -> None:
         """Count a call that has ended, after so many seconds."""
         now, settings = self.clock(), self.settings
@@ -186,13 +205,21 @@ class Group:
     def _another(self, exclude: Collection[str]) -> Endpoint:
         """Return the least loaded endpoint with room that was not tried yet."""
         others = [one for one in self.available.endpoints if one.name not in exclude]
-        free = [one for one in others if one.in_flight < one.limit]
-        if free:
-            return min(free, key=lambda one: (one.in_flight + 1) * (one.ewma or 1e-3) / one.weight)
+        if (endpoint := self._least_loaded(others)) is not None:
+            return endpoint
         if others:
             says = "all its backends have as many calls under way as they may"
             raise self._refusal(says, full=True)
         raise self._refusal("no other backend is left" if exclude else self._why_none())
+
+    @staticmethod
+    def _least_loaded(endpoints: list[Endpoint]) -> Endpoint | None:
+        free = [one for one in endpoints if one.in_flight < one.limit]
+        return min(
+            free,
+            key=lambda one: (one.in_flight + 1) * (one.ewma or 1e-3) / one.weight,
+            default=None,
+        )
 
     def _refusal(self, says: str, *, full: bool = False) -> Unavailable:
         self.refused += 1

@@ -65,6 +65,9 @@ class Group(msgspec.Struct, frozen=True):
 
 DEFAULT_NETWORKS = "127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7"
 
+# Who has logged out, or lost a permission, is not to be taken in by a replica that lags.
+DEFAULT_PRIMARY_APPS = "admin, auth, contenttypes, django_celery_beat, sessions"
+
 
 class Settings(msgspec.Struct, frozen=True):
     """The component's settings."""
@@ -73,4 +76,5 @@ class Settings(msgspec.Struct, frozen=True):
     forwards: bool = True
     allowed_addresses: str = DEFAULT_NETWORKS
     max_body_bytes: int = 8 * 1024**2
+    primary_apps: str = DEFAULT_PRIMARY_APPS
     groups: dict[str, Group] = {}

@@ -1,9 +1,10 @@
 """The load balancer's settings row."""
 
+from django.apps import apps
 from django.core.exceptions import ValidationError
 
 from optimizer.balancer.engine.addresses import AllowList, BadAddress
-from optimizer.balancer.engine.settings import DEFAULT_NETWORKS
+from optimizer.balancer.engine.settings import DEFAULT_NETWORKS, DEFAULT_PRIMARY_APPS
 from optimizer.control.fields import BooleanSetting, IntegerSetting, TextSetting
 from optimizer.control.models import SettingsModel
 
@@ -36,12 +37,26 @@ class BalancerSettings(SettingsModel):
         help_text="How large the body of a call that is forwarded may be. It is held in memory, so "
         "that it can be sent again.",
     )
+    primary_apps = TextSetting(
+        max_length=1000,
+        default=DEFAULT_PRIMARY_APPS,
+        blank=True,
+        help_text="Labels of apps whose reads stay on the primary database, separated by commas. "
+        "Tuneup's own always do. It matters with database replicas alone.",
+    )
 
     class Meta:
         verbose_name = verbose_name_plural = "load balancer settings"
 
     def clean(self) -> None:
+        errors: dict[str, str] = {}
         try:
             AllowList(self.allowed_addresses)
         except BadAddress as error:
-            raise ValidationError({"allowed_addresses": f"{error}."}) from error
+            errors["allowed_addresses"] = f"{error}."
+        known = {one.label for one in apps.get_app_configs()}
+        named = {name.strip() for name in self.primary_apps.split(",") if name.strip()}
+        if unknown := sorted(named - known):
+            errors["primary_apps"] = f"There is no app labelled {', '.join(unknown)}."
+        if errors:
+            raise ValidationError(errors)

@@ -1,8 +1,10 @@
 """What each group and backend does now, over all processes; and the buttons of backends."""
 
 from datetime import UTC, datetime
+from itertools import cycle
 from typing import Any
 
+from django.conf import settings as django_settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
@@ -13,8 +15,11 @@ from django.utils.http import urlencode
 from optimizer.balancer.engine.histogram import percentiles
 from optimizer.balancer.live import balancer as live
 from optimizer.balancer.models import Backend, Group, StrategyName
+from optimizer.balancer.selectors.reads import Reads, reads
 from optimizer.balancer.selectors.shared import BackendState, GroupState, overview
 from optimizer.balancer.services import sharing
+from optimizer.balancer.services.reads import replicas
+from optimizer.balancer.services.reads.readers import PRIMARY
 from optimizer.control.charts import Chart, Line
 from optimizer.control.redis import RedisAway
 from optimizer.control.revisions import change
@@ -67,6 +72,8 @@ def _now(name: str) -> dict[str, Any]:
     )
     if chosen is None:
         return found
+    if chosen.name == replicas.GROUP and django_settings.DATABASE_REPLICAS:
+        found["reads"] = _reads(reads())
     return (
         found
         | {"group": chosen, "panics": [one.name for one in every if one.in_panic]}
@@ -111,6 +118,22 @@ def _group(group: GroupState) -> dict[str, Any]:
         "used": sum(one.state in ("in use", "probed") for one in backends),
         "chart": Chart("Calls in the last hour", "per second", group.times, lines),
         "backends": [_backend(one) for one in backends],
+    }
+
+
+def _reads(found: Reads) -> dict[str, Any]:
+    kinds = cycle(("ok", "teal", "pink", "plain"))
+    lines = [
+        Line(alias, "quiet" if alias == PRIMARY else next(kinds), [v / SLOT_SECONDS for v in slots])
+        for alias, slots in found.slots.items()
+    ]
+    return {
+        "of": found,
+        "chart": Chart("Database reads in the last hour", "per second", found.times, lines),
+        "lag": [
+            (alias, seconds, "quiet" if seconds is None else "wait" if seconds > 1 else "ok")
+            for alias, seconds in found.lag_seconds.items()
+        ],
     }
 
 
