@@ -243,7 +243,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 
-# --- What components have of each other -------------------------------------------------------
+# --- The processes, and what components have of each other -----------------------------------
+WATCH_LIVE_SETTINGS = True  # a thread a process follows the revisions; tests switch it off
 BACKENDS = "optimizer.balancer.balancer"  # picks a backend for balancer:// addresses
 
 # --- Mail -----------------------------------------------------------------------------------
@@ -257,9 +258,6 @@ EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.get("EMAIL_USE_TLS", False), _mail.get("EMA
 EMAIL_FILE_PATH = _mail.get("EMAIL_FILE_PATH") or None
 EMAIL_TIMEOUT = 5  # seconds
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="tuneup@localhost")
-
-# --- Live settings ----------------------------------------------------------------------------
-WATCH_LIVE_SETTINGS = True  # a thread a process follows the revisions; tests switch it off
 
 # --- manage.py up, prepare and test -----------------------------------------------------------
 WEB_HOST = env.str("WEB_HOST", default="127.0.0.1")
