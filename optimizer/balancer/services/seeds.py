@@ -31,7 +31,7 @@ def _seed_replicas() -> None:
             name=GROUP, kind="database", panic_percent=0, max_ejected_percent=100
         )
         if group.kind != "database":
-            return  # an admin's own; the system check says so
+            return  # an admin's own, of another kind: reads stay on the primary
         group.full_clean()
         group.save()
         for alias in missing:
