@@ -143,8 +143,10 @@ def _mapping(value: object) -> dict[str, Any]:
 
 
 def _component(logger: str, task: str) -> str:
-    from optimizer.control import registry  # which needs the settings, and so this module
-
+    # Not imported: a process that only logs, as granian's first, must make no metrics.
+    registry = sys.modules.get("optimizer.control.registry")
+    if registry is None:
+        return ""
     names = {component.name for component in registry.components()}
     parts = logger.removeprefix("optimizer.").partition(".")
     return next((name for name in (parts[0], task.partition(".")[0]) if name in names), "")

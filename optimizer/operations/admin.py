@@ -15,7 +15,6 @@ from optimizer.operations.pages import (
     alerts_admin,
     baselines,
     history,
-    indexes,
     indexes_admin,
     verification,
 )
@@ -29,6 +28,9 @@ class OperationsSettingsAdmin(SettingsAdmin):
     """The outer wall, who may read what, and what is kept; and the pages beside them."""
 
     def get_urls(self) -> list[URLPattern]:
+        # Not with the admin: it needs pymongo, which a command without MongoDB has no use for.
+        from optimizer.operations.pages import indexes
+
         def view(page: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
             def inner(request: HttpRequest, **given: Any) -> HttpResponse:
                 if not self.has_view_permission(request):

@@ -13,6 +13,7 @@ from django.utils import timezone
 from optimizer.batches import submit, submit_many
 from optimizer.batches.models import Callback, DeadLetter
 from optimizer.batches.services import callbacks
+from optimizer.control import webhooks
 from optimizer.batches.services.validation import problems
 from tests.batches.jobs import left, make, state, work
 from tests.batches.receiver import receiver
@@ -82,7 +83,7 @@ def test_an_address_that_is_none_is_said_and_costs_no_item(url):
 
 
 def test_of_call_backs_to_who_does_not_answer_one_is_tried(monkeypatch):
-    monkeypatch.setattr(callbacks, "_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(webhooks, "_TIMEOUT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent, receiver() as other:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         away = make("notes", handler="ledger", callback_url=url)

@@ -57,7 +57,7 @@ def test_a_value_is_escaped_and_cut(admin_client):
     cache.set("a", "<script>alert(1)</script>" + "x" * 100_000)
     page = admin_client.get(url("caching_keys", key="a")).content.decode()
     assert "<script>alert(1)" not in page
-    assert len(page) < 60_000
+    assert len(page) < 90_000  # of which the value alone would have more
 
 
 @pytest.mark.parametrize(

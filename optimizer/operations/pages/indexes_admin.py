@@ -10,7 +10,7 @@ from optimizer.control.admin_base import SettingsRowAdmin
 from optimizer.control.forms import SettingsForm
 from optimizer.operations.models import DocumentIndex
 from optimizer.operations.pages.words import badge
-from optimizer.operations.services.document_indexes import options_of, spec_of
+from optimizer.operations.services.index_specs import options_of, spec_of
 
 
 class ObjectField(forms.JSONField):

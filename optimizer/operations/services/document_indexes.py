@@ -10,7 +10,6 @@ from django.apps import apps
 from django.db import connections, router
 from pymongo.errors import OperationFailure, PyMongoError
 
-from optimizer.control.units import format_amount
 from optimizer.operations.engine.index_drift import (
     DIFFERENT,
     EXTRA,
@@ -23,7 +22,8 @@ from optimizer.operations.engine.index_drift import (
     read_progress,
 )
 from optimizer.operations.models import DocumentIndex
-from optimizer.operations.models.document_indexes import key_text, parse_keys
+from optimizer.operations.models.document_indexes import key_text
+from optimizer.operations.services.index_specs import options_of, spec_of
 
 ALIAS = "mongo"
 _LOOK_SECONDS = 0.5
@@ -102,19 +102,6 @@ def survey() -> list[Found]:
         return found
 
 
-def spec_of(row: DocumentIndex) -> IndexSpec:
-    """Return what a row wants."""
-    return IndexSpec(
-        name=row.name,
-        keys=parse_keys(row.keys),
-        unique=row.unique,
-        sparse=row.sparse,
-        expire_after_seconds=row.expire_after_seconds,
-        partial_filter=row.partial_filter or None,
-        collation=row.collation or None,
-    )
-
-
 def to_do(found: list[Found], *, drop_extra: bool) -> list[Found]:
     """Return those that are to be made, changed or dropped. A model's own are never dropped."""
     wrong = {MISSING, DIFFERENT} | ({EXTRA} if drop_extra else set())
@@ -150,15 +137,6 @@ def make(one: Found, watch: Watch = lambda _found, _progress: None) -> Outcome:
             return _build_anew(one, database, drift.wanted, drift.there, watch)
         except OperationFailure as error:
             return Outcome(one, "nothing", _short(error))
-
-
-def options_of(spec: IndexSpec) -> list[str]:
-    """Return what is special about an index, in words."""
-    told = [name for name in ("unique", "sparse") if getattr(spec, name)]
-    if spec.expire_after_seconds is not None:
-        told.append(f"expires after {format_amount(spec.expire_after_seconds, 'seconds')}")
-    told += ["partial"] if spec.partial_filter else []
-    return [*told, "collation"] if spec.collation else told
 
 
 def says_of(one: Found) -> str:
