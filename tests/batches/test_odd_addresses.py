@@ -13,8 +13,8 @@ from django.utils import timezone
 from optimizer.batches import submit, submit_many
 from optimizer.batches.models import Callback, DeadLetter
 from optimizer.batches.services import callbacks
-from optimizer.control import webhooks
 from optimizer.batches.services.validation import problems
+from optimizer.control import webhooks
 from tests.batches.jobs import left, make, state, work
 from tests.batches.receiver import receiver
 
