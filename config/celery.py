@@ -32,19 +32,19 @@ def _log_as_all_others(**_: Any) -> None:
         app.log.redirect_stdouts(app.conf.worker_redirect_stdouts_level)
 
 
+@worker_process_init.connect  # first: a pool keeps the connections that the watcher opens
+def _trace_in_worker(**_: Any) -> None:
+    from optimizer.operations import traces
+
+    traces.start("worker")
+
+
 @worker_init.connect
 @worker_process_init.connect
 def _watch_in_worker(**_: Any) -> None:
     from optimizer.control import watcher
 
     watcher.start("worker")
-
-
-@worker_process_init.connect
-def _trace_in_worker(**_: Any) -> None:
-    from optimizer.operations import traces
-
-    traces.start("worker")
 
 
 @worker_process_shutdown.connect

@@ -102,7 +102,7 @@ class AdviceOut(Schema):
     because: str
 
 
-class ProcessOut(Schema):
+class PoolProcessOut(Schema):
     """One process's part of a pool."""
 
     name: str
@@ -114,7 +114,7 @@ class ProcessOut(Schema):
 class DetailOut(PoolOut):
     """A pool with its processes, its server and how large it should be."""
 
-    by_process: list[ProcessOut]
+    by_process: list[PoolProcessOut]
     server: ServerOut | None
     advice: AdviceOut
 
