@@ -107,7 +107,7 @@ class DeletedManyOut(WaitingOut):
     deleted: int
 
 
-class ManyOut(Schema):
+class ValuesOut(Schema):
     """What is there, what is not, and what is there but is no JSON."""
 
     values: dict[str, Any]
@@ -134,7 +134,7 @@ def stats(request: HttpRequest) -> Any:
     return selectors.stats()
 
 
-@router.post("/get-many", response=ManyOut, summary="Read many values")
+@router.post("/get-many", response=ValuesOut, summary="Read many values")
 def get_many(request: HttpRequest, payload: KeysIn) -> Any:
     """Answer what is there; the copies of this process first, then Redis in one trip."""
     found = _try(entries.get_many, payload.namespace, payload.keys)

@@ -15,7 +15,7 @@ from optimizer.balancer.schemas import (
     GroupOut,
     LeaseOut,
     PickIn,
-    ReportIn,
+    CallReportIn,
     SnapshotOut,
 )
 from optimizer.balancer.services import forwarding, outside
@@ -72,7 +72,7 @@ def pick(request: HttpRequest, group: GroupName, payload: PickIn) -> Any:
     summary="Say how a leased call went",
     openapi_extra=_also(status_410="The lease is over"),
 )
-def report(request: HttpRequest, group: GroupName, payload: ReportIn) -> Any:
+def report(request: HttpRequest, group: GroupName, payload: CallReportIn) -> Any:
     """Count the call: at once (204), or in the process that gave the lease (202)."""
     known = Report(payload.lease, payload.ok, payload.seconds)
     return Status(204 if _try(leases.report, group, known) else 202, None)

@@ -38,7 +38,7 @@ class LeaseOut(Schema):
     expires_in_seconds: float
 
 
-class ReportIn(Strict):
+class CallReportIn(Strict):
     """How the call went; without `seconds` the time since the pick counts."""
 
     lease: str = Field(min_length=1, max_length=MAX_LEASE_LENGTH)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from ninja import Schema
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -98,3 +99,18 @@ def _token() -> str:
     if not ApiKey.objects.filter(name="contract").exists():
         keys.issue(name="contract", token=token)
     return token
+
+
+def test_no_two_schemas_share_a_name():
+    """Of two with one name the document would describe one in the place of both."""
+    document()  # every router is imported now
+    kinds = [Schema]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    ours = ("optimizer.", "caching.", "ratelimit.")
+    names = [
+        one.__name__
+        for one in kinds
+        if one.__module__.startswith(ours) and not one.__subclasses__()  # bases are not shown
+    ]
+    assert sorted(names) == sorted(set(names))
