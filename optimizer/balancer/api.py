@@ -10,12 +10,12 @@ from ninja import Path, Router, Status
 from optimizer.balancer import selectors
 from optimizer.balancer.engine.events import Unavailable
 from optimizer.balancer.schemas import (
+    CallReportIn,
     CallsIn,
     CallsOut,
     GroupOut,
     LeaseOut,
     PickIn,
-    CallReportIn,
     SnapshotOut,
 )
 from optimizer.balancer.services import forwarding, outside
