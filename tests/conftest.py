@@ -119,11 +119,13 @@ def _fresh_process() -> Iterator[None]:
     from optimizer.balancer.services import places
     from optimizer.control import live
     from optimizer.control import redis as access
-    from optimizer.queries.services import current
+    from optimizer.queries.services import capture, current
     from ratelimit import limiter
 
     def forget() -> None:
-        current.unit.set(None)  # of a streamed response that a test has not read to its end
+        if (left := current.unit.get()) is not None:  # of a streamed response nobody has closed
+            capture.end(left, current.unit.set(None))
+            current.unit.set(None)
         engines.stop_all()
         live.forget_all()
         access.breaker.reset()

@@ -127,8 +127,10 @@ def test_a_leak_is_logged_with_its_stack_but_not_of_a_commands_one_thread(redis,
     assert "held for 75.0 s" in caplog.text and "bot.py:7 run" in caplog.text
     assert "dropped without being given back" in caplog.text
     reporter.report()
-    assert [one.leak.held_seconds for one in leaks.last("default")] == [80.0, 75.0]
-    assert len(leaks.last()) == 3
+    # A thread that another test has left idle may hold a connection too.
+    told = [one.leak for one in leaks.last() if one.leak.thread in (mine + 1, 0)]
+    assert [one.held_seconds for one in told if one.pool == "default"] == [80.0, 75.0]
+    assert len(told) == 3
 
 
 def test_recycling_replaces_the_connections_of_the_pool(redis):
