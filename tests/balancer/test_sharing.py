@@ -14,6 +14,7 @@ from optimizer.balancer.selectors.shared import overview
 from optimizer.balancer.services import reporter, sharing
 from optimizer.control import live
 from optimizer.control.redis import RedisAway
+from optimizer.control.series import Series
 from tests.balancer.case import make
 from tests.children import children
 from tests.control.test_propagation import START_SECONDS, wait_until
