@@ -6,7 +6,7 @@ class CachingConfig(AppConfig):
     verbose_name = "Cache manager"
 
     def ready(self) -> None:
-        from caching import checks, figures, selectors, verify  # noqa: F401
+        from caching import checks, figures, recommendations, selectors, verify  # noqa: F401
         from caching.live import caching
         from caching.services import reporter, seeds
         from optimizer.control import registry, ticker
@@ -24,6 +24,7 @@ class CachingConfig(AppConfig):
                 seed=seeds.seed,
                 verify=verify.CHECKS,
                 figures=figures.FIGURES,
+                recommend=recommendations.recommend,
                 icon="memory",
                 pages=(
                     registry.Page("Live", "monitoring", "admin:caching_live"),

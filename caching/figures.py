@@ -32,6 +32,7 @@ FIGURES = Figures(
             "%",
             f'100 - 100 * (sum(rate(tuneup_caching_requests_total{{outcome="misses"}}[1m]))'
             f" or vector(0)) / {_READS}",
+            better="more",
         ),
         Figure("reads_per_second", "Cache reads", "a second", _READS),
         Figure("l1_bytes", "Copies in the processes", "bytes", "sum(tuneup_caching_l1_bytes)"),

@@ -7,7 +7,7 @@ class RatelimitConfig(AppConfig):
 
     def ready(self) -> None:
         from optimizer.control import registry, ticker
-        from ratelimit import figures, selectors, services, verify
+        from ratelimit import figures, recommendations, selectors, services, verify
         from ratelimit.live import ratelimit
         from ratelimit.services import reporter
 
@@ -25,6 +25,7 @@ class RatelimitConfig(AppConfig):
                 seed=services.seed,
                 verify=verify.CHECKS,
                 figures=figures.FIGURES,
+                recommend=recommendations.recommend,
                 icon="speed",
                 pages=(registry.Page("Live", "monitoring", "admin:ratelimit_live"),),
             )

@@ -31,6 +31,7 @@ FIGURES = Figures(
             "%",
             '100 * (sum(rate(tuneup_ratelimit_decisions_total{outcome="denied"}[1m]))'
             f" or vector(0)) / {_DECISIONS}",
+            better="less",
         ),
     ),
     read,

@@ -7,7 +7,7 @@ class BalancerConfig(AppConfig):
     verbose_name = "Load balancer"
 
     def ready(self) -> None:
-        from optimizer.balancer import checks, figures, selectors, verify  # noqa: F401
+        from optimizer.balancer import checks, figures, recommendations, selectors, verify  # noqa: F401
         from optimizer.balancer.live import balancer
         from optimizer.balancer.services import leases, reporter, seeds, sharing
         from optimizer.control import registry, ticker
@@ -33,6 +33,7 @@ class BalancerConfig(AppConfig):
                 seed=seeds.seed,
                 verify=verify.CHECKS,
                 figures=figures.FIGURES,
+                recommend=recommendations.recommend,
                 icon="alt_route",
                 pages=(
                     registry.Page("Live", "monitoring", "admin:balancer_live"),

@@ -38,12 +38,14 @@ FIGURES = Figures(
             "%",
             '100 * (sum(rate(tuneup_balancer_calls_total{outcome="failed"}[1m]))'
             f" or vector(0)) / {_CALLS}",
+            better="less",
         ),
         Figure(
             "ejected_backends",
             "Ejected backends",
             "backends",
             "max(tuneup_balancer_ejected_backends)",
+            better="less",
         ),
     ),
     read,

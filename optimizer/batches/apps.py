@@ -6,7 +6,7 @@ class BatchesConfig(AppConfig):
     verbose_name = "Batch processor"
 
     def ready(self) -> None:
-        from optimizer.batches import checks, figures, selectors, signals, verify  # noqa: F401
+        from optimizer.batches import checks, figures, recommendations, selectors, signals, verify  # noqa: F401
         from optimizer.batches.live import batches
         from optimizer.batches.services import reporter, seeds
         from optimizer.control import registry, ticker
@@ -24,6 +24,7 @@ class BatchesConfig(AppConfig):
                 seed=seeds.seed,
                 verify=verify.CHECKS,
                 figures=figures.FIGURES,
+                recommend=recommendations.recommend,
                 icon="stacks",
                 pages=(
                     registry.Page("Live", "monitoring", "admin:batches_live"),

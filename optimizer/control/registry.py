@@ -5,9 +5,11 @@ A further component registers itself in its `AppConfig.ready` and needs no chang
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from optimizer.control.live import LiveSettings
+from optimizer.control.recommendations import Better, Measure, Recommendation
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,15 @@ class Page:
 class Figure:
     """A number that is kept each minute and can be alerted on.
 
-    `promql` says the same to Prometheus: in the same unit, as one series without labels.
+    `promql` says the same to Prometheus: in the same unit, as one series without labels. `better`
+    is which way a review calls an improvement.
     """
 
     name: str
     title: str
     unit: str
     promql: str
+    better: Better = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,9 @@ class Component:
 
     `status` returns JSON-able facts, quickly and without raising; `router` is the dotted path of
     its API router, mounted at /internal/v1/<name>, and `fast_routes` that of handlers that answer
-    some of its calls before Django; `seed` writes first rows where there are none.
+    some of its calls before Django; `seed` writes first rows where there are none. `recommend`
+    and `measure` (from, to) are asked for a review, by nobody who waits: they may raise RedisAway
+    and DatabaseError.
     """
 
     name: str
@@ -99,6 +105,8 @@ class Component:
     icon: str = "tune"
     pages: tuple[Page, ...] = ()
     figures: Figures | None = None
+    recommend: Callable[[], Sequence[Recommendation]] | None = None
+    measure: Callable[[datetime, datetime], Sequence[Measure]] | None = None
     index_proposals: IndexProposals | None = None
     # The platform's own parts (control, operations) have settings but are none of the six.
     platform: bool = field(default=False)

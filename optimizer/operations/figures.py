@@ -50,6 +50,7 @@ FIGURES = Figures(
             "%",
             f'100 * (sum(rate(tuneup_http_requests_total{{{_OURS}, status=~"5.."}}[1m]))'
             f" or vector(0)) / {_REQUESTS}",
+            better="less",
         ),
         Figure(
             "request_p95_seconds",
@@ -57,12 +58,14 @@ FIGURES = Figures(
             "seconds",
             f"histogram_quantile({_SHARE}, sum by (le) "
             f"(rate(tuneup_http_request_duration_seconds_bucket{{{_OURS}}}[1m])))",
+            better="less",
         ),
         Figure(
             "failing_checks",
             "Checks of /ready that fail",
             "checks",
             "max(tuneup_operations_failing_checks)",
+            better="less",
         ),
     ),
     read,

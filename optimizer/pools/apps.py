@@ -11,7 +11,7 @@ class PoolsConfig(AppConfig):
 
     def ready(self) -> None:
         from optimizer.control import registry, ticker
-        from optimizer.pools import checks, figures, selectors, verify  # noqa: F401
+        from optimizer.pools import checks, figures, recommendations, selectors, verify  # noqa: F401
         from optimizer.pools.engine.base import pools as engine
         from optimizer.pools.live import limits_of, pools
         from optimizer.pools.services import forks, leaks, reporter, seeds
@@ -36,6 +36,7 @@ class PoolsConfig(AppConfig):
                 seed=seeds.seed,
                 verify=verify.CHECKS,
                 figures=figures.FIGURES,
+                recommend=recommendations.recommend,
                 icon="cable",
                 pages=(registry.Page("Live", "monitoring", "admin:pools_live"),),
             )

@@ -8,7 +8,7 @@ class QueriesConfig(AppConfig):
 
     def ready(self) -> None:
         from optimizer.control import registry, ticker
-        from optimizer.queries import checks, figures, selectors, verify  # noqa: F401
+        from optimizer.queries import checks, figures, recommendations, selectors, verify  # noqa: F401
         from optimizer.queries.live import queries
         from optimizer.queries.services import capture, mongo, proposals, reporter, sources
 
@@ -27,6 +27,8 @@ class QueriesConfig(AppConfig):
                 router="optimizer.queries.api.router",
                 verify=verify.CHECKS,
                 figures=figures.FIGURES,
+                recommend=recommendations.recommend,
+                measure=recommendations.measure,
                 index_proposals=proposals.proposals,
                 icon="manage_search",
                 pages=(

@@ -24,7 +24,13 @@ def read() -> dict[str, float]:
 
 FIGURES = Figures(
     (
-        Figure("open_findings", "Open findings", "findings", "max(tuneup_queries_open_findings)"),
+        Figure(
+            "open_findings",
+            "Open findings",
+            "findings",
+            "max(tuneup_queries_open_findings)",
+            better="less",
+        ),
         Figure(
             "units_per_second",
             "Requests, tasks and commands",
