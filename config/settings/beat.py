@@ -47,6 +47,12 @@ SCHEDULE: dict[str, dict[str, object]] = {
         "schedule": crontab(),  # as each minute begins: none is left out
         "options": {"expire_seconds": 60},
     },
+    # When it is due is a setting of operations; one that was missed is made late.
+    "operations-review": {
+        "task": "operations.review",
+        "schedule": 300.0,
+        "options": {"expire_seconds": 300},
+    },
     "operations-forget": {
         "task": "operations.forget",
         "schedule": 3600.0,

@@ -10,7 +10,7 @@ class OperationsConfig(AppConfig):
 
     def ready(self) -> None:
         from optimizer.control import registry, ticker
-        from optimizer.operations import checks, figures, verify  # noqa: F401
+        from optimizer.operations import checks, figures, recommendations, verify  # noqa: F401
         from optimizer.operations.live import operations
         from optimizer.operations.services import http_counts, seeds, watching
 
@@ -34,9 +34,11 @@ class OperationsConfig(AppConfig):
                 status=status,
                 seed=seeds.seed,
                 figures=figures.FIGURES,
+                recommend=recommendations.recommend,
                 verify=verify.CHECKS,
                 icon="monitoring",
                 pages=(
+                    registry.Page("Review", "assignment", "admin:operations_reviews"),
                     registry.Page("History", "timeline", "admin:operations_history"),
                     registry.Page("Indexes", "account_tree", "admin:operations_indexes"),
                     registry.Page(

@@ -4,6 +4,7 @@ import msgspec
 
 from optimizer.control.live import LiveSettings
 from optimizer.operations.models import Network, OperationsSettings, parse_networks
+from optimizer.operations.models.addresses import addresses_in
 
 
 class Operations(msgspec.Struct, frozen=True):
@@ -20,6 +21,13 @@ class Operations(msgspec.Struct, frozen=True):
     keep_minutes_hours: int = 48
     keep_hours_days: int = 90
     keep_alerts_days: int = 90
+    keep_reviews_days: int = 400
+    review_every: str = "weekly"
+    review_weekday: str = "monday"
+    review_hour: int = 6
+    review_regression_percent: float = 20.0
+    review_emails: tuple[str, ...] = ()
+    site_url: str = ""
 
 
 def load() -> Operations:
@@ -37,6 +45,13 @@ def load() -> Operations:
         keep_minutes_hours=row.keep_minutes_hours,
         keep_hours_days=row.keep_hours_days,
         keep_alerts_days=row.keep_alerts_days,
+        keep_reviews_days=row.keep_reviews_days,
+        review_every=row.review_every,
+        review_weekday=row.review_weekday,
+        review_hour=row.review_hour,
+        review_regression_percent=row.review_regression_percent,
+        review_emails=tuple(addresses_in(row.review_emails)),
+        site_url=row.site_url,
     )
 
 

@@ -4,7 +4,7 @@ from celery import shared_task
 
 from optimizer.control.redis import call
 from optimizer.operations import verification
-from optimizer.operations.services import index_runs, notices, samples, watching
+from optimizer.operations.services import index_runs, notices, reviews, samples, watching
 
 _ECHO_EXPIRY_SECONDS = 60
 
@@ -29,8 +29,14 @@ def watch() -> int:
 
 @shared_task(name="operations.forget")
 def forget() -> int:
-    """Delete figures and alerts that are older than an admin wants them kept."""
-    return samples.forget() + notices.forget()
+    """Delete figures, alerts and reviews that are older than an admin wants them kept."""
+    return samples.forget() + notices.forget() + reviews.forget()
+
+
+@shared_task(name="operations.review")
+def review() -> bool:
+    """Make the performance review that is due, if one is; say whether."""
+    return reviews.make_if_due() is not None
 
 
 @shared_task(name=index_runs.TASK)

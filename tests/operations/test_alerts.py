@@ -11,7 +11,7 @@ from django.utils import timezone
 from optimizer.control import webhooks
 from optimizer.operations import tasks
 from optimizer.operations.engine.hysteresis import FIRING, OK, PENDING, Standing, Threshold, step
-from optimizer.operations.models import AlertEvent, AlertNotice, AlertRule, AlertState
+from optimizer.operations.models import AlertEvent, AlertRule, AlertState, Notice
 from optimizer.operations.services import alerting, notices, seeds
 from optimizer.queries import watch as query_watch
 from tests.batches.receiver import receiver
@@ -81,7 +81,7 @@ def test_a_minute_is_looked_at_once():
     alerting.evaluate(BEGIN, {FIGURE: 0.0})
     alerting.evaluate(BEGIN - timedelta(minutes=1), {FIGURE: 0.0})
     assert AlertState.objects.get().state == FIRING
-    assert AlertNotice.objects.count() == 1
+    assert Notice.objects.count() == 1
 
 
 LOOK = f"""
@@ -112,7 +112,7 @@ def test_several_beats_and_workers_tell_everything_once():
             pass
     assert AlertEvent.objects.count() == 3
     assert AlertEvent.objects.filter(resolved_at=None).count() == 1
-    assert AlertNotice.objects.filter(channel="log", attempts=1).count() == 5
+    assert Notice.objects.filter(channel="log", attempts=1).count() == 5
     kinds = sorted(one["type"] for one in other.bodies)
     assert kinds == ["alerts.firing"] * 3 + ["alerts.resolved"] * 2
 
@@ -139,18 +139,18 @@ def test_a_silenced_rule_tells_what_still_holds_when_the_silence_is_over():
     row = rule(for_minutes=0, silenced_until=timezone.now() + timedelta(hours=1))
     look(11, 12)
     assert AlertEvent.objects.get().told_at is None
-    assert not AlertNotice.objects.exists()
+    assert not Notice.objects.exists()
     row.silenced_until = timezone.now() - timedelta(seconds=1)
     row.save()
     look(13, 14, begin=2)
-    assert list(AlertNotice.objects.values_list("kind", flat=True)) == ["firing"]
+    assert list(Notice.objects.values_list("kind", flat=True)) == ["firing"]
 
 
 def test_of_what_was_silenced_all_the_time_nobody_hears():
     rule(for_minutes=0, silenced_until=timezone.now() + timedelta(hours=1))
     look(11, 0)
     assert AlertEvent.objects.get().resolved_at is not None
-    assert not AlertNotice.objects.exists()
+    assert not Notice.objects.exists()
 
 
 @pytest.mark.parametrize("gone", ["off", "deleted"])
@@ -180,12 +180,12 @@ def test_a_webhook_is_signed_and_tried_again_until_it_arrives(settings):
         rule(for_minutes=0, to_log=False, webhook_url=other.url)
         look(11)
         assert notices.deliver_due() == 0
-        assert AlertNotice.objects.get().error == "500 Internal Server Error"
+        assert Notice.objects.get().error == "500 Internal Server Error"
         assert notices.deliver_due() == 0  # its time has not come
         for _ in range(2):
-            AlertNotice.objects.update(available_at=timezone.now())
+            Notice.objects.update(available_at=timezone.now())
             notices.deliver_due()
-    notice = AlertNotice.objects.get()
+    notice = Notice.objects.get()
     assert (notice.attempts, notice.error) == (3, "")
     assert notice.delivered_at is not None
     assert notices.deliver_due() == 0
@@ -202,9 +202,9 @@ def test_a_receiver_that_is_away_is_no_error_of_ours_and_is_given_up_in_the_end(
     rule(for_minutes=0, to_log=False, webhook_url="http://127.0.0.1:1/")
     look(11)
     for _ in range(notices.MAX_ATTEMPTS + 2):
-        AlertNotice.objects.update(available_at=timezone.now())
+        Notice.objects.update(available_at=timezone.now())
         notices.deliver_due()
-    notice = AlertNotice.objects.get()
+    notice = Notice.objects.get()
     assert notice.attempts == notices.MAX_ATTEMPTS
     assert "ConnectError" in notice.error
 
@@ -213,9 +213,9 @@ def test_mail_says_what_when_and_how_bad(settings, mailoutbox):
     rule(for_minutes=0, to_log=False, emails="a@example.com, b@example.com", severity="critical")
     look(11)
     assert notices.deliver_due() == 0
-    assert "EMAIL_URL is not set" in AlertNotice.objects.all()[0].error
+    assert "EMAIL_URL is not set" in Notice.objects.all()[0].error
     settings.EMAIL_URL = "memorymail://"
-    AlertNotice.objects.update(available_at=timezone.now())
+    Notice.objects.update(available_at=timezone.now())
     assert notices.deliver_due() == 2
     look(3, begin=1)
     notices.deliver_due()
@@ -315,10 +315,10 @@ def test_what_a_killed_worker_had_in_hand_is_told_by_the_next():
             child.process.kill()
             child.process.wait()
         other.answer = lambda _: (200, {})
-        notice = AlertNotice.objects.get()
+        notice = Notice.objects.get()
         assert (notice.attempts, notice.delivered_at) == (1, None)
         assert notices.deliver_due() == 0  # it is leased
-        AlertNotice.objects.update(available_at=timezone.now())
+        Notice.objects.update(available_at=timezone.now())
         assert notices.deliver_due() == 1
     assert AlertState.objects.get().state == FIRING
     assert {one["id"] for one in other.bodies} == {f"alert_{notice.pk}"}

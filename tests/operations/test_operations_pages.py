@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from optimizer.control.documents import DocumentError, apply_document, export_document
 from optimizer.control.models import Revision
-from optimizer.operations.models import AlertEvent, AlertNotice, AlertRule, DocumentIndex, Sample
+from optimizer.operations.models import AlertEvent, AlertRule, DocumentIndex, Notice, Sample
 from optimizer.operations.selectors.history import RANGES, history
 from optimizer.operations.services import alerting, notices, seeds
 
@@ -119,7 +119,7 @@ def test_what_fires_is_on_the_dashboard_the_list_and_in_the_history(admin_client
     events = text_of(admin_client, url("operations_alertevent_changelist"))
     assert "firing by log: sent" in events
     assert "firing by webhook: waiting" in events
-    AlertNotice.objects.update(attempts=notices.MAX_ATTEMPTS)
+    Notice.objects.update(attempts=notices.MAX_ATTEMPTS)
     assert "webhook: given up" in text_of(admin_client, url("operations_alertevent_changelist"))
     for state, shown in (("firing", True), ("over", False), ("nonsense", True)):
         page = text_of(admin_client, f"{url('operations_alertevent_changelist')}?state={state}")

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from optimizer.operations.models import AlertEvent, AlertNotice, AlertRule, Sample
+from optimizer.operations.models import AlertEvent, AlertRule, Notice, Sample
 from optimizer.operations.services import watching
 from tests.children import children
 from tests.control.test_propagation import wait_until
@@ -32,7 +32,7 @@ def test_redis_away_is_told_although_no_worker_can_be_asked():
     kept(timedelta(seconds=150))
     assert watching.stand_in()
     assert AlertEvent.objects.get().name == "Away"
-    assert AlertNotice.objects.get().delivered_at is not None
+    assert Notice.objects.get().delivered_at is not None
     assert not watching.stand_in()
 
 
@@ -53,7 +53,7 @@ def test_several_processes_stand_in_and_keep_each_minute_once():
     with children(2, SERVE) as started:
         for child in started:
             child.read_until("ready", 60)
-        wait_until(lambda: AlertNotice.objects.exclude(delivered_at=None).exists())
-    assert AlertEvent.objects.count() == AlertNotice.objects.count() == 1
+        wait_until(lambda: Notice.objects.exclude(delivered_at=None).exists())
+    assert AlertEvent.objects.count() == Notice.objects.count() == 1
     figures = list(Sample.objects.filter(figure="operations.failing_checks"))
     assert len({one.at for one in figures}) == len(figures) >= 1

@@ -1,10 +1,8 @@
-"""Alerts: the rules that admins edit, the state of each, what happened, and whom it was told."""
+"""Alerts: the rules that admins edit, the state of each, and what happened."""
 
-import re
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import models
 from django.utils import timezone
 
@@ -17,6 +15,7 @@ from optimizer.control.fields import (
     TextSetting,
 )
 from optimizer.control.models import SettingsRow
+from optimizer.operations.models.addresses import addresses_in, invalid_address
 
 _LARGEST = 1e12
 
@@ -108,7 +107,7 @@ class AlertRule(SettingsRow):
     @property
     def addresses(self) -> list[str]:
         """The e-mail addresses, one by one."""
-        return [one for one in re.split(r"[,\s]+", self.emails) if one]
+        return addresses_in(self.emails)
 
     def clean(self) -> None:
         errors: dict[str, Any] = {}
@@ -120,11 +119,8 @@ class AlertRule(SettingsRow):
             if (gap if is_above else -gap) < 0:
                 side = "below" if is_above else "above"
                 errors["clear_threshold"] = f"Must be the threshold ({self.threshold:g}) or {side}."
-        for address in self.addresses:
-            try:
-                validate_email(address)
-            except ValidationError:
-                errors["emails"] = f"{address!r} is no e-mail address."
+        if wrong := invalid_address(self.emails):
+            errors["emails"] = f"{wrong!r} is no e-mail address."
         if errors:
             raise ValidationError(errors)
 
@@ -176,39 +172,3 @@ class AlertEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} since {self.started_at:%Y-%m-%d %H:%M}"
-
-
-class AlertNotice(models.Model):
-    """Something to tell somebody; it is tried until it arrives or is too old."""
-
-    class Kind(models.TextChoices):
-        FIRING = "firing", "firing"
-        RESOLVED = "resolved", "resolved"
-
-    class Channel(models.TextChoices):
-        LOG = "log", "log"
-        EMAIL = "email", "e-mail"
-        WEBHOOK = "webhook", "webhook"
-
-    event = models.ForeignKey(AlertEvent, on_delete=models.CASCADE, related_name="notices")
-    kind = models.CharField(max_length=8, choices=Kind)
-    channel = models.CharField(max_length=8, choices=Channel)
-    target = models.CharField(max_length=500, blank=True)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    available_at = models.DateTimeField(default=timezone.now)
-    created_at = models.DateTimeField(default=timezone.now)
-    delivered_at = models.DateTimeField(null=True)
-    error = models.CharField(max_length=300, blank=True)
-
-    class Meta:
-        ordering = ("pk",)
-        indexes = [
-            models.Index(
-                fields=["available_at"],
-                condition=models.Q(delivered_at=None),
-                name="operations_notice_waiting",
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.kind} by {self.channel}"

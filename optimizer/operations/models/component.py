@@ -3,9 +3,17 @@
 import ipaddress
 
 from django.core.exceptions import ValidationError
+from django.db import models
 
-from optimizer.control.fields import BooleanSetting, FloatSetting, IntegerSetting, TextSetting
+from optimizer.control.fields import (
+    BooleanSetting,
+    ChoiceSetting,
+    FloatSetting,
+    IntegerSetting,
+    TextSetting,
+)
 from optimizer.control.models import SettingsModel
+from optimizer.operations.models.addresses import invalid_address
 
 
 def _rate(default: int, help_text: str) -> IntegerSetting:
@@ -15,7 +23,22 @@ def _rate(default: int, help_text: str) -> IntegerSetting:
 
 
 class OperationsSettings(SettingsModel):
-    """The outer wall, and who may read what."""
+    """The outer wall, who may read what, what is kept, and reviews."""
+
+    class Every(models.TextChoices):
+        NEVER = "never", "Never: only by hand"
+        DAILY = "daily", "Each day"
+        WEEKLY = "weekly", "Each week"
+        MONTHLY = "monthly", "On the first of each month"
+
+    class Weekday(models.TextChoices):
+        MONDAY = "monday", "Monday"
+        TUESDAY = "tuesday", "Tuesday"
+        WEDNESDAY = "wednesday", "Wednesday"
+        THURSDAY = "thursday", "Thursday"
+        FRIDAY = "friday", "Friday"
+        SATURDAY = "saturday", "Saturday"
+        SUNDAY = "sunday", "Sunday"
 
     component = "operations"
 
@@ -72,6 +95,46 @@ class OperationsSettings(SettingsModel):
         unit="days",
         help_text="How long alerts that are over are kept.",
     )
+    review_every = ChoiceSetting(
+        choices=Every,
+        default=Every.WEEKLY,
+        help_text="How often a performance review is made, of as long a time as lies between two.",
+    )
+    review_weekday = ChoiceSetting(
+        choices=Weekday, default=Weekday.MONDAY, help_text="The day of a weekly review."
+    )
+    review_hour = IntegerSetting(
+        default=6, minimum=0, maximum=23, unit="o'clock UTC", help_text="When a review is made."
+    )
+    review_regression_percent = FloatSetting(
+        default=20.0,
+        minimum=1.0,
+        maximum=1000.0,
+        unit="percent",
+        help_text="By how much a figure must have changed for a review to call it worse or better.",
+    )
+    review_emails = TextSetting(
+        max_length=500,
+        blank=True,
+        default="",
+        help_text="Addresses that get each scheduled review, separated by commas "
+        "(needs EMAIL_URL).",
+    )
+    site_url = TextSetting(
+        max_length=200,
+        blank=True,
+        default="",
+        pattern=r"|https?://[^\s/]+",
+        pattern_hint="an address such as https://bots.example.org, without a path",
+        help_text="Where this site is for people: links in mails begin with it.",
+    )
+    keep_reviews_days = IntegerSetting(
+        default=400,
+        minimum=7,
+        maximum=3700,
+        unit="days",
+        help_text="How long performance reviews are kept.",
+    )
 
     fast_answers = BooleanSetting(
         default=True,
@@ -90,10 +153,15 @@ class OperationsSettings(SettingsModel):
         verbose_name = verbose_name_plural = "operations settings"
 
     def clean(self) -> None:
+        errors: dict[str, str] = {}
         try:
             parse_networks(self.metrics_allowed_networks)
         except ValueError as error:
-            raise ValidationError({"metrics_allowed_networks": f"{error}."}) from error
+            errors["metrics_allowed_networks"] = f"{error}."
+        if wrong := invalid_address(self.review_emails):
+            errors["review_emails"] = f"{wrong!r} is no e-mail address."
+        if errors:
+            raise ValidationError(errors)
 
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -19,7 +19,7 @@ from optimizer.control.revisions import change
 from optimizer.control.templatetags.tuneup import ago
 from optimizer.control.unfold import ModelAdmin, UnfoldAdminSelectWidget
 from optimizer.control.units import format_duration
-from optimizer.operations.models import AlertEvent, AlertNotice, AlertRule
+from optimizer.operations.models import AlertEvent, AlertRule, Notice
 from optimizer.operations.pages.words import (
     OUTCOME_COLOURS,
     SEVERITY_COLOURS,
@@ -198,7 +198,7 @@ class AlertEventAdmin(ModelAdmin):  # type: ignore[misc]  # unfold has no types
         told = [self._notice(one) for one in row.notices.all()]
         return format_html_join(" ", "{}", ((one,) for one in told)) if told else "nobody was told"
 
-    def _notice(self, notice: AlertNotice) -> SafeString:
+    def _notice(self, notice: Notice) -> SafeString:
         outcome = outcome_of(notice)
         return format_html(
             '<span title="{}">{}</span>',

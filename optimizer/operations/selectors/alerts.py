@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from optimizer.operations.models import AlertEvent, AlertNotice, AlertRule, AlertState
+from optimizer.operations.models import AlertEvent, AlertRule, AlertState, Notice
 from optimizer.operations.services.notices import MAX_ATTEMPTS
 
 _SEVERITIES = {one: at for at, one in enumerate(AlertRule.Severity.values)}
@@ -45,7 +45,7 @@ def rules_by_figure() -> dict[str, list[AlertRule]]:
     return found
 
 
-def outcome_of(notice: AlertNotice) -> str:
+def outcome_of(notice: Notice) -> str:
     """Return what became of a notice: sent, waiting, or given up."""
     if notice.delivered_at is not None:
         return "sent"

@@ -14,10 +14,10 @@ from django.utils import timezone
 from optimizer.control import registry
 from optimizer.control.units import format_amount, format_measured
 from optimizer.operations.engine.hysteresis import FIRING, OK, Standing, Threshold, step
-from optimizer.operations.models import AlertEvent, AlertNotice, AlertRule, AlertState
+from optimizer.operations.models import AlertEvent, AlertRule, AlertState, Notice
 
 _LONGEST_GAP = timedelta(seconds=150)
-_Kind, _Channel = AlertNotice.Kind, AlertNotice.Channel
+_Kind, _Channel = Notice.Kind, Notice.Channel
 
 
 def evaluate(minute: datetime, values: Mapping[str, float]) -> int:
@@ -70,7 +70,7 @@ class _Round:
         self._minute, self._now = minute, timezone.now()
         self._new: list[AlertEvent] = []
         self._changed: list[AlertEvent] = []
-        self._notices: list[AlertNotice] = []
+        self._notices: list[Notice] = []
 
     def look(self, state: AlertState, event: AlertEvent | None) -> None:
         """Begin, continue or end the event of a rule that has made its step."""
@@ -86,7 +86,7 @@ class _Round:
         """Write it; notices after their events."""
         AlertEvent.objects.bulk_create(self._new)
         AlertEvent.objects.bulk_update(self._changed, ["worst", "told_at", "resolved_at"])
-        AlertNotice.objects.bulk_create(self._notices)
+        Notice.objects.bulk_create(self._notices)
 
     def _fires(self, rule: AlertRule, event: AlertEvent | None, value: float | None) -> None:
         if event is None:
@@ -117,7 +117,7 @@ class _Round:
         if rule.webhook_url:
             targets.append((_Channel.WEBHOOK, rule.webhook_url))
         self._notices += [
-            AlertNotice(event=event, kind=kind, channel=channel, target=target)
+            Notice(event=event, kind=kind, channel=channel, target=target)
             for channel, target in targets
         ]
 

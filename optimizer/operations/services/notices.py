@@ -1,12 +1,10 @@
-"""Deliver what alerts have to tell: to the log, by e-mail, and to signed webhooks."""
+"""Deliver what alerts and reviews have to tell: to the log, by e-mail, to signed webhooks."""
 
 import logging
 import time
 from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
-from django.core.mail import send_mail
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -14,7 +12,8 @@ from django.utils import timezone
 from optimizer.control import webhooks
 from optimizer.control.backoff import full_jitter
 from optimizer.operations.live import operations
-from optimizer.operations.models import AlertEvent, AlertNotice
+from optimizer.operations.models import AlertEvent, Notice
+from optimizer.operations.services import mail, review_mail
 from optimizer.operations.services.alerting import amount_of
 from optimizer.operations.services.samples import delete_in_chunks
 
@@ -35,33 +34,37 @@ def deliver_due() -> int:
     """
     arrived, until = 0, time.monotonic() + _BUDGET_SECONDS
     while time.monotonic() < until and (due := _lease()):
-        events = AlertEvent.objects.in_bulk({one.event_id for one in due})
-        arrived += sum(_deliver(one, events[one.event_id]) for one in due if one.event_id in events)
+        arrived += sum(_deliver(one) for one in due)
     return arrived
 
 
 @transaction.atomic
-def _lease() -> list[AlertNotice]:
+def _lease() -> list[Notice]:
     now = timezone.now()
-    due = list(
-        waiting().filter(available_at__lte=now).order_by("available_at", "pk")
-        .select_for_update(skip_locked=True)[:_AT_ONCE]
-    )  # fmt: skip
+    rows = waiting().filter(available_at__lte=now).order_by("available_at", "pk")
+    locked = rows.select_for_update(skip_locked=True, of=("self",))
+    due = list(locked.select_related("event", "review")[:_AT_ONCE])
     for one in due:
         one.attempts += 1
         one.available_at = now + timedelta(seconds=_LEASE_SECONDS)
-    AlertNotice.objects.bulk_update(due, ["attempts", "available_at"])
+    Notice.objects.bulk_update(due, ["attempts", "available_at"])
     return due
 
 
 def waiting() -> Any:
     """Return the notices that are still to be delivered."""
-    return AlertNotice.objects.filter(delivered_at=None, attempts__lt=MAX_ATTEMPTS)
+    return Notice.objects.filter(delivered_at=None, attempts__lt=MAX_ATTEMPTS)
 
 
-def _deliver(notice: AlertNotice, event: AlertEvent) -> bool:
+def _deliver(notice: Notice) -> bool:
+    event, review = notice.event, notice.review
     try:
-        error = _send(notice, event)
+        if event is not None:
+            error = _send(notice, event)
+        elif review is not None:
+            error = review_mail.send(review, notice.target)
+        else:
+            return False
     except Exception as raised:  # of the mail server's client, of httpx
         error = f"{type(raised).__name__}: {raised}"
     if error:
@@ -69,7 +72,8 @@ def _deliver(notice: AlertNotice, event: AlertEvent) -> bool:
             notice.attempts, base_seconds=_BASE_SECONDS, most_seconds=_MOST_SECONDS
         )
         notice.available_at = timezone.now() + timedelta(seconds=wait)
-        logger.warning("A notice of %r did not arrive by %s: %s", event.name, notice.channel, error)
+        about = event.name if event is not None else "a performance review"
+        logger.warning("A notice of %r did not arrive by %s: %s", about, notice.channel, error)
     else:
         notice.delivered_at = timezone.now()
     notice.error = error[:300]
@@ -77,24 +81,20 @@ def _deliver(notice: AlertNotice, event: AlertEvent) -> bool:
     return not error
 
 
-def _send(notice: AlertNotice, event: AlertEvent) -> str:
+def _send(notice: Notice, event: AlertEvent) -> str:
     """Send a notice; return what went wrong, "" where nothing did."""
-    title = f"{'Resolved' if notice.kind == AlertNotice.Kind.RESOLVED else 'Alert'}: {event.name}"
-    if notice.channel == AlertNotice.Channel.WEBHOOK:
+    title = f"{'Resolved' if notice.kind == Notice.Kind.RESOLVED else 'Alert'}: {event.name}"
+    if notice.channel == Notice.Channel.WEBHOOK:
         return webhooks.post(notice.target, f"alert_{notice.pk}", message_of(notice, event)).error
-    if notice.channel == AlertNotice.Channel.EMAIL:
-        if not settings.EMAIL_URL:
-            return "EMAIL_URL is not set, so no mail can be sent"
-        subject = f"[{settings.ENVIRONMENT_NAME or 'Tuneup'}] {title}"
-        sent = send_mail(subject, _text(notice, event), None, [notice.target])
-        return "" if sent else "the mail server took no mail"
-    is_over = notice.kind == AlertNotice.Kind.RESOLVED
+    if notice.channel == Notice.Channel.EMAIL:
+        return mail.send(notice.target, title, _text(notice, event))
+    is_over = notice.kind == Notice.Kind.RESOLVED
     level = logging.INFO if is_over else _LEVELS.get(event.severity, logging.WARNING)
     logger.log(level, "%s (%s: %s)", title, event.condition, amount_of(event.figure, event.value))
     return ""
 
 
-def _text(notice: AlertNotice, event: AlertEvent) -> str:
+def _text(notice: Notice, event: AlertEvent) -> str:
     lines = [
         f"{event.condition}.",
         "",
@@ -103,14 +103,14 @@ def _text(notice: AlertNotice, event: AlertEvent) -> str:
         f"Then: {amount_of(event.figure, event.value)}",
         f"Worst: {amount_of(event.figure, event.worst)}",
     ]
-    if event.resolved_at is not None and notice.kind == AlertNotice.Kind.RESOLVED:
+    if event.resolved_at is not None and notice.kind == Notice.Kind.RESOLVED:
         lines.append(f"Over: {event.resolved_at:%Y-%m-%d %H:%M} UTC")
     return "\n".join(lines) + "\n"
 
 
-def message_of(notice: AlertNotice, event: AlertEvent) -> dict[str, Any]:
+def message_of(notice: Notice, event: AlertEvent) -> dict[str, Any]:
     """Return what a webhook is sent."""
-    resolved = event.resolved_at if notice.kind == AlertNotice.Kind.RESOLVED else None
+    resolved = event.resolved_at if notice.kind == Notice.Kind.RESOLVED else None
     return {
         "type": f"alerts.{notice.kind}",
         "id": f"alert_{notice.pk}",
