@@ -17,7 +17,7 @@ from optimizer.operations.live import operations
 from optimizer.operations.models import OperationsSettings, PerformanceReview, Sample
 from optimizer.operations.pages.words import SEVERITY_COLOURS
 from optimizer.operations.selectors.alerts import outcome_of
-from optimizer.operations.selectors.history import Range, history
+from optimizer.operations.selectors.history import LATE_SECONDS, Range, history
 from optimizer.operations.services import review_content, review_words, reviews
 
 Base = dict[str, Any]
@@ -90,7 +90,7 @@ def _trends(review: review_content.Review) -> list[tuple[Trend, str]]:
     span = Range("", Sample.Span.HOUR, slot, int(seconds // slot), "j M H:i")
     # The hour of its end is not over yet.
     end = review.end.replace(minute=0, second=0, microsecond=0) - timedelta(seconds=1)
-    times, tracks = history(span, [one.name for one in shown], end + timedelta(seconds=16))
+    times, tracks = history(span, [one.name for one in shown], end + timedelta(seconds=LATE_SECONDS))
     return [
         (
             Trend(

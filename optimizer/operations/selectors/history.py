@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from optimizer.operations.models import Sample
 
-_LATE_SECONDS = 15  # until a minute's sample is there
+LATE_SECONDS = 15  # until a minute's sample is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def history(
     chosen: Range, figures: Iterable[str], now: datetime | None = None
 ) -> tuple[list[int], dict[str, Track]]:
     """Return the starts of the slots (seconds since the epoch), and each figure's track."""
-    last = int(((now or timezone.now()) - timedelta(seconds=_LATE_SECONDS)).timestamp())
+    last = int(((now or timezone.now()) - timedelta(seconds=LATE_SECONDS)).timestamp())
     end = last // chosen.slot_seconds
     first = end - chosen.slots + 1
     times = [slot * chosen.slot_seconds for slot in range(first, end + 1)]

@@ -152,7 +152,7 @@ def as_markdown(review: Review) -> str:
             lines += [f"## {title}", "", *_table(rows), ""]
     lines += ["## Recommendations", ""]
     lines += [line for one in told["advice"] for line in _bullet(one)] or ["None."]
-    lines += ["", *(f"- Settled: {title}" for title in review.settled)]
+    lines += [f"- Settled: {title}" for title in review.settled]
     lines += ["", "## Alerts", ""] if review.alerts else []
     lines += [
         f"- {one.name} ({one.severity}): {one.times} time{'s' * (one.times != 1)}, {lasted}"
@@ -162,7 +162,7 @@ def as_markdown(review: Review) -> str:
     if review.edits:
         lines += ["", f"## Settings: {review.edit_count} changes", ""]
         lines += [
-            f"- #{one.number} {one.component}, {one.at:%Y-%m-%d %H:%M} by {one.actor or 'nobody'}"
+            f"- #{one.number} {one.component}, {one.at:%Y-%m-%d %H:%M} by {one.actor or 'a command'}"
             f"{f': {one.reason}' if one.reason else ''}"
             for one, _ in told["edits"]
         ]
