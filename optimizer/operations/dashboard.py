@@ -17,9 +17,12 @@ from optimizer.control import processes, registry, selectors
 from optimizer.control.models import Revision, SettingsModel
 from optimizer.control.redis import RedisAway
 from optimizer.control.revisions import settings_models
+from optimizer.control.trends import Trend
+from optimizer.control.units import format_measured
 from optimizer.operations import health
-from optimizer.operations.models import AlertRule
+from optimizer.operations.models import AlertRule, OperationsSettings, PerformanceReview
 from optimizer.operations.selectors import alerts
+from optimizer.operations.selectors.history import RANGES, Track, history
 
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +58,10 @@ def overview(request: HttpRequest) -> dict[str, Any]:
             for one in results
         ],
         "alerts": alerts.overview() if _may_view(request, AlertRule) else None,
-        "components": [_card(one) for one in registry.components()],
+        "components": _cards(),
+        "review": PerformanceReview.objects.defer("content").first()
+        if _may_view(request, OperationsSettings)
+        else None,
         "revision": revision,
         "processes": seen,
         "synced_percent": round(100 * synced / len(seen)) if seen else 0,
@@ -69,7 +75,21 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _card(component: registry.Component) -> dict[str, Any]:
+def _cards() -> list[dict[str, Any]]:
+    components = registry.components()
+    # The first figure that a component declares is what it is known by.
+    names = {
+        one.name: f"{one.name}.{one.figures.declared[0].name}" for one in components if one.figures
+    }
+    times, tracks = history(RANGES["hour"], names.values())
+    return [_card(one, times, tracks.get(names.get(one.name, ""))) for one in components]
+
+
+def _card(component: registry.Component, times: list[int], track: Track | None) -> dict[str, Any]:
+    trend = None
+    if track is not None and component.figures is not None:
+        figure = component.figures.declared[0]
+        trend = Trend(figure.title, figure.unit, times, track.values, track.least, track.most)
     return {
         "title": component.title,
         "description": component.description,
@@ -77,17 +97,25 @@ def _card(component: registry.Component) -> dict[str, Any]:
         if component.pages
         else _settings_url(component.name),
         "history_url": f"{_list_url(Revision)}?component={component.name}",
+        "trend": trend,
         "error": component.live.error,
         "facts": [
-            (name.replace("_", " "), _words(value))
+            _fact(name, value)
             for name, value in component.status().items()
-            if not isinstance(value, dict | list)
+            if not isinstance(value, dict | list) and value != ""
         ],
     }
 
 
-def _words(value: Any) -> str:
-    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+def _fact(name: str, value: Any) -> tuple[str, str]:
+    """Return a fact as people read it: a unit in its name goes behind the number."""
+    if isinstance(value, bool):
+        return name.replace("_", " "), "yes" if value else "no"
+    words, _, unit = name.rpartition("_")
+    if not isinstance(value, int | float) or unit not in ("bytes", "seconds", "percent"):
+        return name.replace("_", " "), str(value)
+    shown = f"{value} %" if unit == "percent" else format_measured(value, unit)
+    return words.replace("_", " "), shown
 
 
 def _settings_url(component: str) -> str:

@@ -90,7 +90,9 @@ def _trends(review: review_content.Review) -> list[tuple[Trend, str]]:
     span = Range("", Sample.Span.HOUR, slot, int(seconds // slot), "j M H:i")
     # The hour of its end is not over yet.
     end = review.end.replace(minute=0, second=0, microsecond=0) - timedelta(seconds=1)
-    times, tracks = history(span, [one.name for one in shown], end + timedelta(seconds=LATE_SECONDS))
+    times, tracks = history(
+        span, [one.name for one in shown], end + timedelta(seconds=LATE_SECONDS)
+    )
     return [
         (
             Trend(

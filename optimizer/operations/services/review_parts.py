@@ -29,7 +29,9 @@ T = TypeVar("T")
 def figures(begin: datetime, end: datetime, least_percent: float) -> list[Change]:
     """Compare every figure's hours with those of as long a time before."""
     begin, span = begin.replace(minute=0, second=0, microsecond=0), end - begin
-    rows = Sample.objects.filter(span_seconds=Sample.Span.HOUR, at__gte=begin - span, at__lt=begin + span)
+    rows = Sample.objects.filter(
+        span_seconds=Sample.Span.HOUR, at__gte=begin - span, at__lt=begin + span
+    )
     hours: defaultdict[tuple[str, bool], list[float]] = defaultdict(list)
     for full_name, at, value in rows.values_list("figure", "at", "value"):
         hours[full_name, at >= begin].append(value)

@@ -162,8 +162,8 @@ def as_markdown(review: Review) -> str:
     if review.edits:
         lines += ["", f"## Settings: {review.edit_count} changes", ""]
         lines += [
-            f"- #{one.number} {one.component}, {one.at:%Y-%m-%d %H:%M} by {one.actor or 'a command'}"
-            f"{f': {one.reason}' if one.reason else ''}"
+            f"- #{one.number} {one.component}, {one.at:%Y-%m-%d %H:%M} "
+            f"by {one.actor or 'a command'}{f': {one.reason}' if one.reason else ''}"
             for one, _ in told["edits"]
         ]
     for title, rows in (
