@@ -3,7 +3,7 @@
 SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
 VENV := .venv/bin
-BENCHMARKS := control ratelimit caching queries batches pools balancer operations
+BENCHMARKS := control ratelimit caching queries batches pools balancer balancer_reads operations
 TEMPLATES = $$(git ls-files '*.html')
 COMPILE := $(VENV)/uv pip compile --universal --python-version 3.11 --no-emit-index-url \
 	--custom-compile-command "make requirements"

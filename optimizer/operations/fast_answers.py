@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from optimizer.control import keys
 from optimizer.operations import answers
 from optimizer.operations.live import operations
-from optimizer.operations.views import SCOPE, is_allowed
+from optimizer.operations.views import SCOPE, is_allowed, is_near
 
 Answer = tuple[int, list[tuple[str, str]], bytes]
 BEARER = "Bearer "
@@ -23,7 +23,7 @@ def health(environ: dict[str, Any]) -> Answer | None:
 def metrics(environ: dict[str, Any]) -> Answer | None:
     """Return the metrics to an allowed network, or to a key."""
     # Behind proxies an address is a matter of headers.
-    direct = not operations.current().trusted_proxy_count
+    direct = is_near(environ) and not operations.current().trusted_proxy_count
     if not (direct and is_allowed(environ.get("REMOTE_ADDR", ""))) and not may(environ, SCOPE):
         return None
     return 200, [("Content-Type", CONTENT_TYPE_LATEST)], answers.metrics_body()

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 from django.conf import settings
@@ -9,6 +10,7 @@ from django.core.exceptions import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optimizer.balancer import figures
 from optimizer.balancer.engine.lsn import LAST, end_of_records, from_key, parse, to_key
 from optimizer.balancer.engine.reader import Reader
 from optimizer.balancer.engine.replicas import (
@@ -22,9 +24,10 @@ from optimizer.balancer.engine.replicas import (
     main_reason,
 )
 from optimizer.balancer.models import BalancerSettings
-from optimizer.balancer.services.reads import positions
+from optimizer.balancer.services.reads import positions, statistics
 from optimizer.balancer.services.reads.executing import is_plain_read
 from optimizer.control.redis import execute
+from optimizer.control.series import Series
 
 PAGE = 8192
 any_database = pytest.mark.any_database
@@ -177,6 +180,20 @@ def test_what_could_not_be_told_is_told_later(redis, settings, monkeypatch):
     assert execute("GET", positions.key_of("bot:1")) == to_key(700).encode()
     monkeypatch.setattr(positions, "floor_seconds", lambda: 0.0)
     assert shared.load("bot:1") == 700
+
+
+@pytest.mark.django_db
+def test_the_share_of_reads_on_replicas_is_a_figure(redis, settings, monkeypatch):
+    told = Series("balancer-test-reads")
+    monkeypatch.setattr(statistics, "series", told)
+    assert "replica_reads_percent" not in figures.read()  # there are no replicas
+    settings.DATABASE_REPLICAS = ["near", "far"]
+    assert "replica_reads_percent" not in figures.read()  # nobody has read
+    with monkeypatch.context() as earlier:  # the newest slots are not complete
+        earlier.setattr(told, "_clock", lambda: time.time() - 25)
+        told.add({"near|": 5, "far|": 1, "default|pinned": 2})
+        told.send()
+    assert figures.read()["replica_reads_percent"] == 75
 
 
 @pytest.mark.django_db

@@ -56,6 +56,13 @@ def test_what_is_not_plain_is_left_to_django(odd, bearer):
         assert get(path, HTTP_AUTHORIZATION=bearer, **odd).status == 599
 
 
+def test_metrics_behind_a_proxy_nobody_told_of_are_left_to_django(bearer):
+    assert get("/metrics").status == 200
+    for header in ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED"):
+        assert get("/metrics", **{header: "203.0.113.9"}).status == 599
+        assert get("/metrics", HTTP_AUTHORIZATION=bearer, **{header: "x"}).status == 200
+
+
 def test_without_a_good_key_nothing_is_told(bearer):
     other = f"Bearer {keys.issue(name='bot', scopes=['ratelimit'])[1]}"
     assert get("/api/overview", HTTP_AUTHORIZATION=bearer).status == 200  # it is in the cache now

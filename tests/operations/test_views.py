@@ -81,6 +81,18 @@ def test_metrics_are_for_a_key_or_an_allowed_network(client, bearer):
     assert client.get("/metrics", REMOTE_ADDR="").status_code == 401
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
+def test_metrics_behind_a_proxy_nobody_told_of_need_a_key(client, bearer, header):
+    said = {header: "for=203.0.113.9" if header == "Forwarded" else "203.0.113.9"}
+    assert client.get("/metrics", headers=said).status_code == 401
+    assert client.get("/metrics", headers={**said, **bearer}).status_code == 200
+    OperationsSettings(trusted_proxy_count=1, metrics_allowed_networks="10.0.0.0/8").save()
+    known = {"X-Forwarded-For": "10.1.2.3"}
+    assert client.get("/metrics", headers=known).status_code == 200
+    if header == "X-Forwarded-For":
+        assert client.get("/metrics", headers=said).status_code == 401
+
+
 def test_metrics_count_requests_by_route_and_never_by_path(client):
     client.get("/nothing/here/some-path")
     client.get("/health")

@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from optimizer.control import registry
 from optimizer.operations import verification, verifying
 from optimizer.operations.models import OperationsSettings
 
@@ -50,10 +51,11 @@ def _now() -> dict[str, Any]:
     outcomes = found["outcomes"]
     done, total = len(outcomes), found["total"] or len(verifying.checks())
     failed = [one for one in outcomes if not one["passed"]]
+    titles = {one.name: one.title for one in registry.components()}
     groups: dict[str, list[dict[str, Any]]] = {}
     for one in outcomes:
         one = {**one, "took_ms": one["took_seconds"] * 1000}
-        groups.setdefault(one["component"], []).append(one)
+        groups.setdefault(titles.get(one["component"], one["component"]), []).append(one)
     return {
         "count": total,
         "found": found,
