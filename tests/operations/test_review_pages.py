@@ -86,6 +86,20 @@ def test_who_may_only_look_sees_no_buttons(client, monkeypatch):
     assert other.get(url("operations_reviews")).status_code == 403
 
 
+def test_it_holds_back_what_its_reader_may_not_see_elsewhere(client, monkeypatch):
+    full(monkeypatch)
+    told = advice("b", title="Raise\nit", reason="x\ny")
+    recommend(monkeypatch, "caching", told)
+    reviews.make("x", NOW)
+    with_cache = staff(client, "view_operationssettings", "view_cachingsettings")
+    text = text_of(with_cache, url("operations_reviews"))
+    assert "Raise" in text and "Cache hits" in text
+    assert "buyer_id" not in text and "&lt;script" not in text  # of a query; of a rule
+    told = with_cache.get(url("operations_reviews"), {"format": "markdown"}).content.decode()
+    assert "- **Raise it** (Cache manager, new): x y" in told
+    assert "buyer_id" not in told and "## Settings" not in told
+
+
 def staff_of_nothing(client):
     from django.contrib.auth.models import User
 

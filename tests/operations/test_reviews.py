@@ -269,7 +269,9 @@ def test_a_recommendation_is_new_once_and_settled_when_it_is_gone(monkeypatch):
     second = read(reviews.make("x", NOW))
     known = {one.of.id: second.is_new(one) for one in second.advice if one.component == "caching"}
     assert known == {"b": False, "d": True}
-    assert second.settled == ["Do a"]
+    assert second.settled == [("caching", "Do a")]
+    assert "- Settled: Do a" in review_words.as_markdown(second)
+    assert "Do a" in review_words.as_html(second)
 
 
 @pytest.mark.parametrize("error", [DatabaseError("gone"), ZeroDivisionError()])

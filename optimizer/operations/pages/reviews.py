@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 
 from optimizer.control import registry
+from optimizer.control.revisions import settings_models
 from optimizer.control.trends import Trend
 from optimizer.operations.live import operations
 from optimizer.operations.models import OperationsSettings, PerformanceReview, Sample
@@ -54,6 +55,7 @@ def show(request: HttpRequest, base: Base, number: int | None = None) -> HttpRes
     except msgspec.ValidationError:
         messages.error(request, "This review is of another version and cannot be shown.")
         return TemplateResponse(request, "tuneup/operations_reviews.html", {**context, "row": None})
+    review = _as_seen_by(request, review)
     if request.GET.get("format") == "markdown":
         return _download(row, review)
     context |= review_words.words(review) | {
@@ -65,6 +67,28 @@ def show(request: HttpRequest, base: Base, number: int | None = None) -> HttpRes
         "may_apply": may_change and row == PerformanceReview.objects.first(),
     }
     return TemplateResponse(request, "tuneup/operations_reviews.html", context)
+
+
+def _as_seen_by(request: HttpRequest, review: review_content.Review) -> review_content.Review:
+    """Return a review without what its reader may not see elsewhere either."""
+
+    def may(component: str) -> bool:
+        return any(
+            request.user.has_perm(f"{one._meta.app_label}.view_{one._meta.model_name}")
+            for one in settings_models(component)
+        )
+
+    may_see_edits = request.user.has_perm("control.view_revision")
+    may_see_alerts = request.user.has_perm("operations.view_alertevent")
+    return msgspec.structs.replace(
+        review,
+        measures=[one for one in review.measures if may(one.name.partition(".")[0])],
+        advice=[one for one in review.advice if may(one.component)],
+        settled=[one for one in review.settled if may(one[0])],
+        edits=review.edits if may_see_edits else [],
+        edit_count=review.edit_count if may_see_edits else 0,
+        alerts=review.alerts if may_see_alerts else [],
+    )
 
 
 def _listed(row: PerformanceReview | None) -> list[tuple[PerformanceReview, bool]]:

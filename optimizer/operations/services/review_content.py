@@ -56,8 +56,8 @@ class Fired(msgspec.Struct, frozen=True):
 class Review(msgspec.Struct, frozen=True):
     """A whole review.
 
-    `measured` is for the next one to compare with; `settled` are titles of recommendations that the
-    one before had; `missing` are components that could not tell theirs.
+    `measured` is for the next one to compare with; `settled` are components and titles of what the
+    one before recommended; `missing` are components that could not tell theirs.
     """
 
     begin: datetime
@@ -66,7 +66,7 @@ class Review(msgspec.Struct, frozen=True):
     measures: list[Change] = []
     endpoints: list[Change] = []
     advice: list[Advice] = []
-    settled: list[str] = []
+    settled: list[tuple[str, str]] = []
     edits: list[Edit] = []
     edit_count: int = 0
     alerts: list[Fired] = []

@@ -152,7 +152,7 @@ def as_markdown(review: Review) -> str:
             lines += [f"## {title}", "", *_table(rows), ""]
     lines += ["## Recommendations", ""]
     lines += [line for one in told["advice"] for line in _bullet(one)] or ["None."]
-    lines += [f"- Settled: {title}" for title in review.settled]
+    lines += [f"- Settled: {_flat(title)}" for _, title in review.settled]
     lines += ["", "## Alerts", ""] if review.alerts else []
     lines += [
         f"- {one.name} ({one.severity}): {one.times} time{'s' * (one.times != 1)}, {lasted}"
@@ -186,12 +186,18 @@ def _table(rows: list[Row]) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+    return _flat(text).replace("|", "\\|")
+
+
+def _flat(text: str) -> str:
+    """Return a text as one line: what people have named may hold others."""
+    return " ".join(text.split())
 
 
 def _bullet(one: Item) -> list[str]:
-    name = f"[{one.title}]({one.url})" if one.url.startswith("http") else one.title
-    lines = [f"- **{name}** ({one.component}, {'fine' if one.is_fine else one.note}): {one.reason}"]
+    title, reason = _flat(one.title), _flat(one.reason)
+    name = f"[{title}]({one.url})" if one.url.startswith("http") else title
+    lines = [f"- **{name}** ({one.component}, {'fine' if one.is_fine else one.note}): {reason}"]
     if one.bars:
         shown = (
             f"{bar.label}: {bar.percent:.0f} %{'' if bar.kind == 'other' else f' ({bar.kind})'}"

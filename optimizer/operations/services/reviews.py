@@ -122,11 +122,14 @@ def _advice(told: review_parts.Told, last: Review | None, now: datetime) -> list
     ]
 
 
-def _settled(told: review_parts.Told, last: Review | None) -> list[str]:
+def _settled(told: review_parts.Told, last: Review | None) -> list[tuple[str, str]]:
     """Return what the last review asked for and is no longer there, of components that told."""
     there = {component: {one.id for one in found} for component, found in told.items()}
-    asked = last.to_do if last else ()
-    return [one.of.title for one in asked if one.of.id not in there.get(one.component, {one.of.id})]
+    return [
+        (one.component, one.of.title)
+        for one in (last.to_do if last else ())
+        if one.component in there and one.of.id not in there[one.component]
+    ]
 
 
 def next_time(now: datetime | None = None) -> datetime | None:
