@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
@@ -28,16 +27,7 @@ class CachingSettingsAdmin(SettingsAdmin):
     )
 
     def get_urls(self) -> list[URLPattern]:
-        def view(page: View, *, changes: bool = False) -> Callable[..., HttpResponse]:
-            def inner(request: HttpRequest) -> HttpResponse:
-                may_change = self.has_change_permission(request)
-                if not (may_change if changes else self.has_view_permission(request)):
-                    raise PermissionDenied
-                base = self.admin_site.each_context(request)
-                return page(request, {**base, "may_change": may_change})
-
-            return self.admin_site.admin_view(inner)
-
+        view = self.page
         return [
             path("live/", view(pages.live), name="caching_live"),
             path("live/fragment/", view(pages.fragment), name="caching_live_fragment"),

@@ -1,6 +1,5 @@
 """The limiter's pages: the switch, what goes on now, tiers, scopes and subjects."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
@@ -24,24 +23,10 @@ class RatelimitSettingsAdmin(SettingsAdmin):
     """The kill switch and the tier of everybody else; and the live page."""
 
     def get_urls(self) -> list[URLPattern]:
-        def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-            def inner(request: HttpRequest) -> HttpResponse:
-                if not self.has_view_permission(request):
-                    raise PermissionDenied
-                base = self.admin_site.each_context(request)
-                return view(request, {**base, "may_change": self.has_change_permission(request)})
-
-            return self.admin_site.admin_view(inner)
-
-        def act(request: HttpRequest) -> HttpResponse:
-            if not self.has_change_permission(request):
-                raise PermissionDenied
-            return pages.act(request)
-
         return [
-            path("live/", page(pages.live_page), name="ratelimit_live"),
-            path("live/fragment/", page(pages.fragment), name="ratelimit_live_fragment"),
-            path("live/act/", self.admin_site.admin_view(act), name="ratelimit_act"),
+            path("live/", self.page(pages.live_page), name="ratelimit_live"),
+            path("live/fragment/", self.page(pages.fragment), name="ratelimit_live_fragment"),
+            path("live/act/", self.page(pages.act, changes=True), name="ratelimit_act"),
             *super().get_urls(),
         ]
 

@@ -105,7 +105,7 @@ def _bars(consumers: list[tuple[str, int]]) -> list[dict[str, Any]]:
     ]
 
 
-def act(request: HttpRequest) -> HttpResponseRedirect:
+def act(request: HttpRequest, base: dict[str, Any]) -> HttpResponseRedirect:
     """Reset or grant, then show the subject again. Raises PermissionDenied on another method."""
     if request.method != "POST":
         raise PermissionDenied

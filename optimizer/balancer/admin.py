@@ -1,12 +1,10 @@
 """The balancer's pages: what holds for all groups, each group with its backends, what goes on."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
@@ -29,25 +27,12 @@ class BalancerSettingsAdmin(SettingsAdmin):
     )
 
     def get_urls(self) -> list[URLPattern]:
-        def view(page: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-            def inner(request: HttpRequest) -> HttpResponse:
-                if not self.has_view_permission(request):
-                    raise PermissionDenied
-                base = self.admin_site.each_context(request)
-                return page(request, {**base, "may_change": self.has_change_permission(request)})
-
-            return self.admin_site.admin_view(inner)
-
-        def act(request: HttpRequest) -> HttpResponse:
-            if not self.has_change_permission(request):
-                raise PermissionDenied
-            return live.act(request)
-
+        act = require_POST(self.page(live.act, changes=True))
         return [
-            path("live/", view(live.page), name="balancer_live"),
-            path("live/fragment/", view(live.fragment), name="balancer_live_fragment"),
-            path("live/act/", self.admin_site.admin_view(require_POST(act)), name="balancer_act"),
-            path("what-if/", view(what_if.page), name="balancer_what_if"),
+            path("live/", self.page(live.page), name="balancer_live"),
+            path("live/fragment/", self.page(live.fragment), name="balancer_live_fragment"),
+            path("live/act/", act, name="balancer_act"),
+            path("what-if/", self.page(what_if.page), name="balancer_what_if"),
             *super().get_urls(),
         ]
 

@@ -37,17 +37,9 @@ class BatchesSettingsAdmin(SettingsAdmin):
     )
 
     def get_urls(self) -> list[URLPattern]:
-        def view(page: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-            def inner(request: HttpRequest) -> HttpResponse:
-                if not self.has_view_permission(request):
-                    raise PermissionDenied
-                return page(request, self.admin_site.each_context(request))
-
-            return self.admin_site.admin_view(inner)
-
         return [
-            path("live/", view(live.live), name="batches_live"),
-            path("live/fragment/", view(live.fragment), name="batches_live_fragment"),
+            path("live/", self.page(live.live), name="batches_live"),
+            path("live/fragment/", self.page(live.fragment), name="batches_live_fragment"),
             *super().get_urls(),
         ]
 

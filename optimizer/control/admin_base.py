@@ -1,5 +1,6 @@
 """The bases of every settings page in the admin: one form, one revision, who obeys it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -55,6 +56,24 @@ class SettingsRowAdmin(AmountsMixin, ModelAdmin):
     form = SettingsForm
     change_form_template = "tuneup/settings_form.html"
     warn_unsaved_form = True
+
+    def page(
+        self, show: Callable[..., HttpResponse], *, changes: bool = False
+    ) -> Callable[..., HttpResponse]:
+        """Return the view of a page beside the form, for whoever may see the settings.
+
+        `show` gets the request, the site's context with `may_change` in it, and what the path
+        gives. `changes` asks for the permission to change.
+        """
+
+        def view(request: HttpRequest, **given: Any) -> HttpResponse:
+            may_change = self.has_change_permission(request)
+            if not (may_change if changes else self.has_view_permission(request)):
+                raise PermissionDenied
+            context = {**self.admin_site.each_context(request), "may_change": may_change}
+            return show(request, context, **given)
+
+        return self.admin_site.admin_view(view)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         names = [

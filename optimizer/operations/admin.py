@@ -1,11 +1,6 @@
 """The outer wall's page, and the pages beside it; alerts and document indexes have theirs too."""
 
-from collections.abc import Callable
-from typing import Any
-
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
 from optimizer.control.admin_base import SettingsAdmin
@@ -75,14 +70,7 @@ class OperationsSettingsAdmin(SettingsAdmin):
         # Not with the admin: it needs pymongo, which a command without MongoDB has no use for.
         from optimizer.operations.pages import indexes
 
-        def view(page: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-            def inner(request: HttpRequest, **given: Any) -> HttpResponse:
-                if not self.has_view_permission(request):
-                    raise PermissionDenied
-                return page(request, self.admin_site.each_context(request), **given)
-
-            return self.admin_site.admin_view(inner)
-
+        view = self.page
         return [
             path("verification/", view(verification.show), name="operations_verification"),
             path(

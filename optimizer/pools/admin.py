@@ -1,6 +1,5 @@
 """The pages of pools: what holds for all, the live page, each pool with its figures."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
@@ -28,17 +27,9 @@ class PoolsSettingsAdmin(SettingsAdmin):
     """What holds for every pool; and the live page."""
 
     def get_urls(self) -> list[URLPattern]:
-        def view(page: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-            def inner(request: HttpRequest) -> HttpResponse:
-                if not self.has_view_permission(request):
-                    raise PermissionDenied
-                return page(request, self.admin_site.each_context(request))
-
-            return self.admin_site.admin_view(inner)
-
         return [
-            path("live/", view(live.live), name="pools_live"),
-            path("live/fragment/", view(live.fragment), name="pools_live_fragment"),
+            path("live/", self.page(live.live), name="pools_live"),
+            path("live/fragment/", self.page(live.fragment), name="pools_live_fragment"),
             *super().get_urls(),
         ]
 
@@ -128,22 +119,14 @@ class PooledConnectionAdmin(SettingsRowAdmin):
         self.message_user(request, f"{len(queryset)} pool(s): connections are replaced.")
 
     def get_urls(self) -> list[URLPattern]:
-        def view(page: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-            def inner(request: HttpRequest, alias: str) -> HttpResponse:
-                if not self.has_view_permission(request):
-                    raise PermissionDenied
-                base = self.admin_site.each_context(request)
-                may_change = self.has_change_permission(request)
-                return page(request, {**base, "may_change": may_change}, alias)
-
-            return self.admin_site.admin_view(inner)
-
         act = self.admin_site.admin_view(require_POST(self.act_view))
         return [
-            path("<str:alias>/status/", view(pool.status), name="pools_pooledconnection_status"),
+            path(
+                "<str:alias>/status/", self.page(pool.status), name="pools_pooledconnection_status"
+            ),
             path(
                 "<str:alias>/status/fragment/",
-                view(pool.fragment),
+                self.page(pool.fragment),
                 name="pools_pooledconnection_fragment",
             ),
             path("<str:alias>/act/", act, name="pools_pooledconnection_act"),

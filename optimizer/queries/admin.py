@@ -1,6 +1,5 @@
 """The query optimizer's pages: settings, what is known, findings, recommendations."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -46,15 +45,7 @@ class QueriesSettingsAdmin(SettingsAdmin):
     )
 
     def get_urls(self) -> list[URLPattern]:
-        def view(page: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-            def inner(request: HttpRequest, **given: Any) -> HttpResponse:
-                if not self.has_view_permission(request):
-                    raise PermissionDenied
-                return page(request, self.admin_site.each_context(request), **given)
-
-            return self.admin_site.admin_view(inner)
-
-        advice = recommendations
+        view, advice = self.page, recommendations
         return [
             path("live/", view(live.live), name="queries_live"),
             path("live/fragment/", view(live.fragment), name="queries_live_fragment"),

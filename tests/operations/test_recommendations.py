@@ -23,6 +23,7 @@ from optimizer.operations.models import AlertEvent, AlertRule, OperationsSetting
 from optimizer.operations.services import review_words
 from optimizer.pools import recommendations as of_pools
 from optimizer.pools.models import PooledConnection
+from optimizer.pools.selectors import overview
 from optimizer.queries import recommendations as of_queries
 from optimizer.queries.models import Finding
 from ratelimit import recommendations as of_ratelimit
@@ -63,7 +64,7 @@ def test_the_cache_s_budget_follows_the_curve():
     reporter_of_caching.report()  # else within a second: the curve learns how many reads there were
     (told,) = [one for one in of_caching.recommend() if one.id == "budget"]
     assert told.title == "Raise the budget of each process from 1 MB to 4 MB"
-    assert told.button.fields == {"budget_bytes": str(4 * megabyte)}
+    assert told.button is not None and told.button.fields == {"budget_bytes": str(4 * megabyte)}
     by_label = {one.label: one for one in told.bars}
     assert by_label["1 MB"].kind == "now" and by_label["1 MB"].percent < 50
     assert by_label["4 MB"].kind == "advised" and by_label["4 MB"].percent > 80
@@ -146,7 +147,7 @@ def test_a_backend_that_fails_and_one_that_is_alone(redis, monkeypatch):
 def test_pools_follow_what_callers_wait_for(monkeypatch):
     PooledConnection.objects.create(alias="redis", kind="redis", max_size=4)
     live.try_to_catch_up()
-    every = of_pools.every
+    every = overview.every
 
     def busy(**given):
         pools, away = every(**given)

@@ -160,7 +160,7 @@ def _event(one: sharing.Told) -> dict[str, Any]:
     }
 
 
-def act(request: HttpRequest) -> HttpResponseRedirect:
+def act(request: HttpRequest, base: Base) -> HttpResponseRedirect:
     """Do what one of a backend's buttons says, and show its group again."""
     group, name = request.POST.get("group", ""), request.POST.get("backend", "")
     action = request.POST.get("action", "")

@@ -15,7 +15,7 @@ from optimizer.control import registry
 from optimizer.control.revisions import settings_models
 from optimizer.control.trends import Trend
 from optimizer.operations.live import operations
-from optimizer.operations.models import OperationsSettings, PerformanceReview, Sample
+from optimizer.operations.models import PerformanceReview, Sample
 from optimizer.operations.pages.words import SEVERITY_COLOURS
 from optimizer.operations.selectors.alerts import outcome_of
 from optimizer.operations.selectors.history import LATE_SECONDS, Range, history
@@ -28,9 +28,8 @@ _MOST_LISTED, _MOST_TRENDS, _SLOTS = 12, 6, 120
 
 def show(request: HttpRequest, base: Base, number: int | None = None) -> HttpResponse:
     """Show a review, the newest one without a number; a POST makes one now."""
-    may_change = request.user.has_perm(f"operations.change_{OperationsSettings._meta.model_name}")
     if request.method == "POST":
-        if not may_change:
+        if not base["may_change"]:
             raise PermissionDenied
         made = reviews.make(request.user.get_username())
         messages.success(request, "Reviewed up to now.")
@@ -42,7 +41,6 @@ def show(request: HttpRequest, base: Base, number: int | None = None) -> HttpRes
     context = {
         **base,
         "title": "Performance review",
-        "may_change": may_change,
         "row": row,
         "next_at": reviews.next_time(),
         "mailed_to": operations.current().review_emails,
@@ -64,7 +62,7 @@ def show(request: HttpRequest, base: Base, number: int | None = None) -> HttpRes
         "notices": [(one, outcome_of(one)) for one in row.notices.all()],
         "severities": SEVERITY_COLOURS,
         # What an earlier one advised is not to be done by a button any more.
-        "may_apply": may_change and row == PerformanceReview.objects.first(),
+        "may_apply": base["may_change"] and row == PerformanceReview.objects.first(),
     }
     return TemplateResponse(request, "tuneup/operations_reviews.html", context)
 
