@@ -18,7 +18,7 @@ from tests.balancer.case import make
 from tests.balancer.server import server, servers
 from tests.control.test_propagation import wait_until
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
+pytestmark = [pytest.mark.any_database, pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
 
 def found(kind, address, group="http", *, seconds=30.0, **fields):

@@ -14,7 +14,7 @@ from tests.balancer.case import make
 from tests.balancer.server import server, servers
 
 TOKEN = f"tu_balancer_{'x' * 43}"
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis")]
+pytestmark = [pytest.mark.any_database, pytest.mark.django_db, pytest.mark.usefixtures("redis")]
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from tests.balancer.case import make
 from tests.children import children
 from tests.control.test_propagation import START_SECONDS, wait_until
 
+pytestmark = pytest.mark.any_database
+
 TWO = ("http://127.0.0.1:9001", "http://127.0.0.1:9002")
 HOLDER = """
 import sys, time

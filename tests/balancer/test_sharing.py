@@ -19,6 +19,8 @@ from tests.balancer.case import make
 from tests.children import children
 from tests.control.test_propagation import START_SECONDS, wait_until
 
+pytestmark = pytest.mark.any_database
+
 FOUR = tuple(f"http://127.0.0.1:{port}" for port in (9001, 9002, 9003, 9004))
 
 # Calls go on for ever; what fails, and what is told, comes by lines.

@@ -8,6 +8,8 @@ from tests.balancer.case import make
 from tests.children import children
 from tests.ratelimit.test_topologies import cluster  # noqa: F401  (a fixture)
 
+pytestmark = pytest.mark.any_database
+
 SHARE = """
 import json
 from optimizer.balancer import balancer

@@ -18,7 +18,7 @@ from optimizer.control import webhooks
 from tests.batches.jobs import left, make, state, work
 from tests.batches.receiver import receiver
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.any_database, pytest.mark.django_db(transaction=True)]
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from caching.models import CachingSettings, Namespace
 from optimizer.control import live
 from tests.caching.support import eventually, hearing
 
+pytestmark = pytest.mark.any_database
+
 PREFIXES = st.lists(st.text("xy", min_size=1, max_size=3), unique=True, max_size=4).map(
     lambda found: {"default": "", **dict(zip("abcd", found, strict=False))}
 )

@@ -17,7 +17,11 @@ from tests.balancer.server import server, servers
 from tests.control.test_propagation import wait_until
 
 TOKEN = f"tu_balclien_{'x' * 43}"
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
+pytestmark = [
+    pytest.mark.any_database,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("redis"),
+]
 THREE = tuple(f"http://127.0.0.1:{port}" for port in (9001, 9002, 9003))
 
 

@@ -28,7 +28,11 @@ from tests.batches.jobs import left, make, work
 from tests.control.test_propagation import wait_until
 from tests.library.models import Ledger
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
+pytestmark = [
+    pytest.mark.any_database,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("redis"),
+]
 
 
 class Blocking:

@@ -19,7 +19,11 @@ from optimizer.client.cache import invalidate
 from optimizer.client.protocol import read_answer
 from optimizer.control import keys
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
+pytestmark = [
+    pytest.mark.any_database,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("redis"),
+]
 
 
 class Blocking:

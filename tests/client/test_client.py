@@ -20,7 +20,11 @@ from optimizer.operations.models import OperationsSettings
 from ratelimit.models import RatelimitSettings, Scope, Tier
 from ratelimit.services import reporter
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
+pytestmark = [
+    pytest.mark.any_database,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("redis"),
+]
 
 
 class Blocking:

@@ -9,7 +9,11 @@ from optimizer.control import keys
 from optimizer.pools.models import PooledConnection
 from optimizer.pools.services import reporter, seeds
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
+pytestmark = [
+    pytest.mark.any_database,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("redis"),
+]
 
 
 class Blocking:

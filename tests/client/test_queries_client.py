@@ -19,7 +19,11 @@ from optimizer.queries.live import queries
 from optimizer.queries.models import IndexAdvice
 from optimizer.queries.services import collector, ingest, reporter
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
+pytestmark = [
+    pytest.mark.any_database,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("redis"),
+]
 BOOK = "SELECT * FROM book WHERE id = %s"
 
 

@@ -8,7 +8,7 @@ from config.routers import MongoAppsRouter
 from ratelimit.models import Tier
 from tests.children import Child
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.any_database, pytest.mark.django_db(transaction=True)]
 
 
 def said_by(code: str, uri: str) -> list[str]:

@@ -253,9 +253,8 @@ NASTY = ("\x00", "9" * 400, "nan", "1e400", "-1", "5 parsecs", "<script>", "x" *
 OURS = [model for model in admin.site._registry if issubclass(model, Recorded)]
 
 
-@pytest.mark.parametrize("value", NASTY, ids=lambda value: ascii(value)[:12])
 @pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
-def test_no_value_breaks_a_form(root, tier, model, value):
+def test_no_value_breaks_a_form(root, tier, model):
     name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
     if issubclass(model, SettingsModel):
         model().save()
@@ -263,10 +262,11 @@ def test_no_value_breaks_a_form(root, tier, model, value):
     url = reverse(f"{name}_change", args=(row.pk,)) if row else reverse(f"{name}_add")
     fields = set(re.findall(r'name="([a-z_]+)"', text_of(root.get(url, follow=True))))
     before = Revision.objects.count()
-    answer = root.post(url, dict.fromkeys(fields, value))
-    assert answer.status_code == 200, answer.content
-    assert "error" in text_of(answer)
-    assert Revision.objects.count() == before
+    for value in NASTY:
+        answer = root.post(url, dict.fromkeys(fields, value))
+        assert answer.status_code == 200, (value, answer.content)
+        assert "error" in text_of(answer), value
+        assert Revision.objects.count() == before, value
 
 
 def test_the_dashboard_walks_the_registry_and_refreshes_itself(root, tier):

@@ -10,6 +10,8 @@ from optimizer.operations.embedded_redis import free_port
 from optimizer.operations.models import OperationsSettings
 from tests.children import children
 
+pytestmark = pytest.mark.any_database
+
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("redis")

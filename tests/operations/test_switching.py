@@ -5,7 +5,7 @@ from django.core.management import CommandError, call_command
 
 from optimizer.control import registry
 from optimizer.control.models import Revision
-from optimizer.operations import switching, verification, verifying
+from optimizer.operations import switching, verification, verify, verifying
 from optimizer.operations.models import OperationsSettings
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
@@ -99,8 +99,14 @@ def test_the_components_own_checks_pass_here(capsys):
     assert "passed." in capsys.readouterr().out
 
 
-def test_without_a_running_system_verification_fails_and_says_what_to_do(settings, capsys):
+@pytest.fixture
+def nothing_runs(settings, monkeypatch):
     settings.WEB_PORT = 1
+    monkeypatch.setattr(verify, "ECHO_SECONDS", 1.0)  # of a worker that is not there
+
+
+@pytest.mark.usefixtures("nothing_runs")
+def test_without_a_running_system_verification_fails_and_says_what_to_do(capsys):
     with pytest.raises(SystemExit) as ended:
         call_command("verify_optimizations", only="operations")
     assert ended.value.code == 1
@@ -110,10 +116,10 @@ def test_without_a_running_system_verification_fails_and_says_what_to_do(setting
     assert "manage.py up" in said
 
 
-def test_the_page_asks_a_worker_and_shows_what_it_found(admin_client, settings):
+@pytest.mark.usefixtures("nothing_runs")
+def test_the_page_asks_a_worker_and_shows_what_it_found(admin_client):
     from django.urls import reverse
 
-    settings.WEB_PORT = 1
     page = reverse("admin:operations_verification")
     assert "Nothing was verified" in admin_client.get(page).content.decode()
     assert "waiting" in admin_client.post(page, follow=True).content.decode()

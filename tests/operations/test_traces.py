@@ -22,7 +22,11 @@ from tests.children import children
 from tests.library.models import Ledger
 from tests.processes import program, worker
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
+pytestmark = [
+    pytest.mark.any_database,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("redis"),
+]
 QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "100"}  # milliseconds
 SERVER, CLIENT, PRODUCER, CONSUMER = (
     Span.SPAN_KIND_SERVER,

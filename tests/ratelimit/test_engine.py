@@ -12,6 +12,8 @@ from ratelimit.engine import Buckets, Limit
 from ratelimit.engine.buckets import DECIDE, GIVE
 from ratelimit.engine.limit import MAX_EXACT, MICRO
 
+pytestmark = pytest.mark.any_database
+
 
 @pytest.fixture
 def bucket(redis):

@@ -14,7 +14,7 @@ from optimizer.operations.embedded_redis import free_port
 from ratelimit.models import RatelimitSettings, Scope, Tier
 from tests.children import children
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.any_database, pytest.mark.django_db(transaction=True)]
 
 DECIDE = """
 import asyncio, json
