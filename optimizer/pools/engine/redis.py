@@ -55,12 +55,10 @@ class _Tracked(AbstractConnection):
         if pool is not None:
             pool.connected(self, self.connected_at - started)
 
-    def can_read(self, timeout: float = 0) -> bool:
-        return not (timeout == 0 and self.is_quiet()) and bool(super().can_read(timeout))
-
     def is_quiet(self) -> bool:
-        """Say whether surely nothing is there to read; False leaves it to redis-py."""
-        sock, reader = self._sock, getattr(self._parser, "_reader", None)  # hiredis's reader
+        """Say whether it is open with nothing to read; where that is not sure, redis-py looks."""
+        sock: Any = self._sock
+        reader = getattr(self._parser, "_reader", None)  # hiredis's
         if sock is None or reader is None or reader.has_data():
             return False
         if self.readable is None or self.readable.fd != sock.fileno():
@@ -145,9 +143,12 @@ class ManagedPool(redis.ConnectionPool):
         return connection
 
     def _take_ready(self) -> Any:
-        """Return the idle connection used last where it is surely good; else redis-py looks."""
+        """Return the idle connection used last where it is surely good, else None.
+
+        This is what redis-py does in the common case, without its detours.
+        """
         if recorder._metrics_collector is not None:
-            return None  # redis-py counts
+            return None  # its own metrics are on, and count what it does itself
         with self._lock:
             idle = self._available_connections
             if not idle or not idle[-1].is_quiet():
