@@ -15,7 +15,11 @@ from tests.library.tasks import tune
 from tests.processes import worker
 from tests.wsgi import Answer, left_to_django
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("redis"),
+    pytest.mark.any_database,
+]
 
 
 def test_a_task_and_those_it_sends_carry_the_id_of_the_call(tmp_path):

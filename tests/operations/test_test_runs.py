@@ -12,6 +12,8 @@ from optimizer.operations import private_postgres, test_runs
 from optimizer.operations.test_runs import Run
 
 pytestmark = pytest.mark.any_database
+# The plugins of the suite take seconds to import in each process, and a small file needs one.
+BARE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "xdist.plugin"}
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def manage_test(tmp_path):
             [sys.executable, "manage.py", "test", "--no-venv", *arguments]
             + ["-q", f"--rootdir={tmp_path}", tmp_path],
             cwd=settings.BASE_DIR,
-            env={**inherited, "CI": "false", "TUNEUP_VAR_DIR": str(tmp_path / "var")}
+            env={**inherited, **BARE, "CI": "false", "TUNEUP_VAR_DIR": str(tmp_path / "var")}
             | {"DJANGO_SETTINGS_MODULE": "config.settings.local"}
             | environment,
             capture_output=True,
