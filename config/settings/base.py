@@ -5,13 +5,13 @@ Unset means the embedded default (SQLite and the supervised Redis of `manage.py 
 """
 
 from pathlib import Path
-from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from config.broker import broker_of
 from config.csp import STRICT_POLICY
 from config.environment import Environment
 from config.logging import STYLES, logging_settings
@@ -210,25 +210,9 @@ CACHES = {
 RATELIMIT_USE_CACHE = "wall"
 
 # --- Celery ---------------------------------------------------------------------------------
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=CACHE_REDIS_URL)
-CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {}
-if CELERY_BROKER_URL.startswith(("redis", "sentinel")):
-    CELERY_BROKER_TRANSPORT_OPTIONS = {
-        # A message whose worker was lost is given to another one after this; no task takes longer.
-        "visibility_timeout": 900,
-        "unacked_restore_interval": 1,
-        "unacked_restore_throttle": 1,
-        "queue_order_strategy": "priority",  # the queues in their order below
-        # Else who sends a task waits for ever on a Redis that hangs.
-        "socket_timeout": 5,
-        "socket_connect_timeout": 2,
-    }
-if (_watched := sentinels(CELERY_BROKER_URL)) is not None:
-    CELERY_BROKER_TRANSPORT_OPTIONS["master_name"] = _watched.service
-    CELERY_BROKER_URL = ";".join(
-        f"sentinel://:{quote(_watched.password or '', safe='')}@{host}:{port}/{_watched.db}"
-        for host, port in _watched.hosts
-    )
+CELERY_BROKER_URL, CELERY_BROKER_TRANSPORT_OPTIONS = broker_of(
+    env.str("CELERY_BROKER_URL", default=CACHE_REDIS_URL)
+)
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = SCHEDULE
 CELERY_TASK_IGNORE_RESULT = True
