@@ -1,7 +1,6 @@
 """One process of the benchmark of pools: Redis and HTTP; prints what it found as JSON."""
 
 import json
-import statistics
 import subprocess
 import sys
 import threading
@@ -15,8 +14,9 @@ import httpx
 import redis
 
 from benchmarks.place import own_place
+from benchmarks.table import in_turn
 
-THREADS, ROUNDS = 8, 7
+THREADS = 8
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     print(json.dumps(found))
 
 
-def _in_turn(ways: dict[str, Callable[[], object]], calls: int) -> dict[str, float]:
+def _rates(ways: dict[str, Callable[[], object]], calls: int, rounds: int) -> dict[str, float]:
     """Return each way's calls a second, medians of rounds in turn."""
 
     def rate(call: Callable[[], object]) -> float:
@@ -54,13 +54,7 @@ def _in_turn(ways: dict[str, Callable[[], object]], calls: int) -> dict[str, flo
             thread.join()
         return calls / (time.perf_counter() - started)
 
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for call in ways.values():
-        rate(call)
-    for _ in range(ROUNDS):
-        for name, call in ways.items():
-            found[name].append(rate(call))
-    return {name: statistics.median(values) for name, values in found.items()}
+    return in_turn(ways, rate, rounds=rounds)
 
 
 def _redis(url: str) -> dict[str, float]:
@@ -71,13 +65,14 @@ def _redis(url: str) -> dict[str, float]:
         connection_pool=redis.BlockingConnectionPool.from_url(url, max_connections=THREADS)
     )
     managed = redis.Redis(connection_pool=ManagedPool.from_url(url, pool_alias="benchmark"))
-    return _in_turn(
+    return _rates(
         {
             "redis_bare": plain.ping,
             "redis_blocking": blocking.ping,
             "redis": managed.ping,
         },
         4000,
+        rounds=24,
     )
 
 
@@ -108,8 +103,10 @@ def _http(address: str) -> dict[str, float]:
     from optimizer.pools import http
 
     bare, managed = httpx.Client(), http("benchmark")
-    found = _in_turn(
-        {"http_bare": lambda: bare.get(address), "http": lambda: managed.get(address)}, 1600
+    found = _rates(
+        {"http_bare": lambda: bare.get(address), "http": lambda: managed.get(address)},
+        1600,
+        rounds=8,
     )
     bare.close()
     return found

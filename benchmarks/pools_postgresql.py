@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from psycopg_pool import ConnectionPool
 
+from benchmarks.table import in_turn
 from optimizer.operations import private_postgres
 from optimizer.pools.engine.base import pools
 from optimizer.pools.engine.limits import Limits
@@ -87,16 +88,12 @@ def _queries(url: str) -> dict[str, float]:
             with psycopg.connect(url, autocommit=True) as conn:
                 conn.execute("SELECT 1")
 
-        ways = {"bare": over(bare), "managed": over(managed)}
-        found: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(ROUNDS):
-            for name, ask in ways.items():
-                found[name].append(_rate(ask, QUERIES))
-        rates = {f"queries_{name}": statistics.median(values) for name, values in found.items()}
+        ways = {"queries_bare": over(bare), "queries_managed": over(managed)}
+        rates = in_turn(ways, lambda ask: _rate(ask, QUERIES), rounds=24)
         return rates | {"queries_new": _rate(anew, QUERIES)}
 
 
-def _rate(ask: Callable[[], None], count: int) -> float:
+def _rate(ask: Callable[[], object], count: int) -> float:
     def work() -> None:
         for _ in range(count // THREADS):
             ask()

@@ -3,8 +3,9 @@
 import argparse
 import json
 import platform
+import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -36,6 +37,28 @@ def nanoseconds_per_call(
         for name, call in calls.items():
             best[name] = min(best[name], _time(call, loops[name]) / loops[name])
     return best
+
+
+def in_turn(
+    ways: Mapping[str, Callable[[], object]],
+    measure: Callable[[Callable[[], object]], float],
+    *,
+    rounds: int,
+) -> dict[str, float]:
+    """Measure several ways in turn; return each one's median over the rounds.
+
+    A first round only warms up. Each way begins as many rounds as any other, where their number is
+    a multiple of the ways, so that none of them has the better place.
+    """
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    order = list(ways)
+    for at in range(rounds + 1):
+        for name in order:
+            took = measure(ways[name])
+            if at:
+                found[name].append(took)
+        order.append(order.pop(0))
+    return {name: statistics.median(values) for name, values in found.items()}
 
 
 def _loops(call: Callable[[], object], seconds: float) -> int:

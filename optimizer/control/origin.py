@@ -3,8 +3,8 @@
 Every revision and every log line takes them from here, so no call passes them along.
 """
 
+import random
 import re
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
@@ -62,8 +62,11 @@ def name_actor(actor: str) -> None:
 
 
 def new_request_id(given: str) -> str:
-    """Return the caller's own id where it is well-formed, else a new one."""
-    return given if _WELL_FORMED.fullmatch(given) else uuid.uuid4().hex
+    """Return the caller's own id where it is well-formed, else a new one of 32 hex digits."""
+    if given and _WELL_FORMED.fullmatch(given):
+        return given
+    # Unique is enough, nobody has to be kept from guessing it; a fork begins a series of its own.
+    return f"{random.getrandbits(128):032x}"  # noqa: S311
 
 
 class OriginMiddleware:

@@ -8,6 +8,7 @@ import psycopg_pool.pool
 import pytest
 from psycopg_pool import ConnectionPool
 from redis import ConnectionPool as RedisPool
+from redis.observability import recorder
 
 pytestmark = pytest.mark.any_database
 
@@ -31,6 +32,15 @@ def test_psycopg_pool_has_what_is_overridden_and_called():
 def test_redis_py_has_the_lists_of_its_connections():
     pool = RedisPool()
     assert pool._available_connections == [] and pool._in_use_connections == set()
+    assert recorder._metrics_collector is None
+
+
+def test_redis_pys_parser_has_hiredis_reader(redis):
+    connection = redis.connection_pool.get_connection()
+    try:
+        assert connection._sock.fileno() > 0 and not connection._parser._reader.has_data()
+    finally:
+        redis.connection_pool.release(connection)
 
 
 def test_httpx_has_the_pool_of_httpcore():

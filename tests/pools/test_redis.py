@@ -177,3 +177,20 @@ def test_django_redis_and_the_kernel_use_managed_pools():
     caches["redis"].get("nothing")
     access.call(lambda r: r.ping())
     assert {one.alias for one in pools.all()} >= {"cache", "redis"}
+
+
+def test_a_connection_with_something_unread_is_left_to_redis_py_to_judge(pool):
+    connection = pool.get_connection()
+    assert connection.is_quiet()
+    connection.send_command("PING")
+    wait_until(connection.can_read)
+    assert not connection.is_quiet()
+    assert connection.read_response() == b"PONG" and connection.is_quiet()
+    connection.send_packed_command(connection.pack_commands([["PING"], ["PING"]]))
+    assert connection.read_response() == b"PONG"
+    wait_until(lambda: not connection.is_quiet())  # the other one, in the socket or the parser
+    pool.release(connection)
+    assert pool._take_ready() is None
+    connection.disconnect()
+    assert not connection.is_quiet() and pool._take_ready() is None
+    assert Redis(connection_pool=pool).echo("mine") == b"mine" and pool._take_ready() is connection

@@ -84,7 +84,7 @@ class ManagedConnectionPool(SupplyingPool):
         if (
             now - conn.returned_at < self._limits.check_after_idle_seconds
             and conn.returned_at >= self._doubted_at
-            and not conn.socket.poll(0)
+            and not conn.readable.now()
         ):
             return True
         try:

@@ -1,6 +1,5 @@
 """The connections of one PostgreSQL pool: who holds which, since when, and what became of them."""
 
-import select
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import psycopg
 
 from optimizer.pools.engine.leaks import Leak, Place, stack_of_thread, trimmed
+from optimizer.pools.engine.readable import Readable
 
 
 class TrackedConnection(psycopg.Connection[Any]):
@@ -18,7 +18,7 @@ class TrackedConnection(psycopg.Connection[Any]):
     thread = 0
     stack: tuple[Place, ...] | None = None
     is_told = False  # of the present holder a leak was reported
-    socket: "select.poll"
+    readable: Readable
     reference: "weakref.ref[TrackedConnection]"
 
 
@@ -35,8 +35,7 @@ class TrackedConnections:
 
     def add(self, conn: TrackedConnection) -> None:
         """Take a new connection in."""
-        conn.socket = select.poll()
-        conn.socket.register(conn.fileno(), select.POLLIN)
+        conn.readable = Readable(conn.fileno())
         # The collector runs anywhere, locks held or not: a list is all that it may touch.
         conn.reference = weakref.ref(conn, self._collected.append)
         self._references.add(conn.reference)

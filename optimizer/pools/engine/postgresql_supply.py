@@ -86,7 +86,7 @@ class SupplyingPool(ConnectionPool[Any]):
         """Drop a broken connection, and with it the idle ones whose sockets have ended too."""
         broken = [conn]
         for other in list(self._pool):
-            if other.socket.poll(0) and self._take(other):
+            if other.readable.now() and self._take(other):
                 broken.append(other)
         for one in broken:
             self.statistics.lost += 1

@@ -13,11 +13,13 @@ from typing import Any
 
 import redis
 from redis.connection import AbstractConnection
+from redis.observability import recorder
 from redis.sentinel import SentinelConnectionPool
 
 from optimizer.pools.engine.base import lifetime_of, pools
 from optimizer.pools.engine.leaks import Leak, Place, capture, stack_of_thread, trimmed
 from optimizer.pools.engine.limits import Limits
+from optimizer.pools.engine.readable import Readable
 from optimizer.pools.engine.semaphore import AcquireTimeout, FairSemaphore
 from optimizer.pools.engine.statistics import Gauges, Statistics
 
@@ -35,6 +37,7 @@ class _Tracked(AbstractConnection):
     thread = 0
     stack: tuple[Place, ...] | None = None
     is_told = False
+    readable: Readable | None = None
 
     def connect(self) -> None:
         if self.is_connected:
@@ -51,6 +54,18 @@ class _Tracked(AbstractConnection):
         self.connected_at = monotonic()
         if pool is not None:
             pool.connected(self, self.connected_at - started)
+
+    def is_quiet(self) -> bool:
+        """Say whether it is open with nothing to read; where that is not sure, redis-py looks."""
+        sock: Any = self._sock
+        reader = getattr(self._parser, "_reader", None)  # hiredis's
+        if sock is None or reader is None or reader.has_data():
+            return False
+        if self.readable is None or self.readable.fd != sock.fileno():
+            if hasattr(sock, "pending"):  # TLS may hold something that was read already
+                return False
+            self.readable = Readable(sock.fileno())
+        return not self.readable.now()
 
     def disconnect(self, *args: Any, **named: Any) -> None:
         # Not the parent's, whose remains a child collects after a fork.
@@ -98,7 +113,8 @@ class ManagedPool(redis.ConnectionPool):
 
     def get_connection(self, *_: Any, **__: Any) -> Any:
         """Return a connection that works. Raises redis.ConnectionError where none comes free."""
-        self._checkpid()  # first: after a fork the places are others
+        if self.pid != os.getpid():
+            self._checkpid()  # first: after a fork the places are others
         places = self._places
         try:
             waited = places.acquire(self._limits.acquire_timeout_seconds)
@@ -111,7 +127,7 @@ class ManagedPool(redis.ConnectionPool):
                 f" in use, {places.waiting} wait"
             ) from None
         try:
-            connection: Any = super().get_connection()
+            connection: Any = self._take_ready() or super().get_connection()
         except BaseException:
             places.release()
             raise
@@ -124,6 +140,21 @@ class ManagedPool(redis.ConnectionPool):
             self.statistics.queued += 1
             self.statistics.waited(waited)
         self.statistics.acquired += 1
+        return connection
+
+    def _take_ready(self) -> Any:
+        """Return the idle connection used last where it is surely good, else None.
+
+        This is what redis-py does in the common case, without its detours.
+        """
+        if recorder._metrics_collector is not None:
+            return None  # its own metrics are on, and count what it does itself
+        with self._lock:
+            idle = self._available_connections
+            if not idle or not idle[-1].is_quiet():
+                return None
+            connection = idle.pop()
+            self._in_use_connections.add(connection)
         return connection
 
     def release(self, connection: Any) -> None:
