@@ -7,6 +7,7 @@ one is looked for. `REDIS_URL` is never looked at: tests empty their databases.
 
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -31,6 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"unset DJANGO_SETTINGS_MODULE: the tests run with {SETTINGS}")
     if hasattr(config, "workerinput"):  # a worker: it has its environment from the controller
         return
+    # A shell starts what it puts into the background deaf to SIGINT, and children inherit that;
+    # programs that are stopped by it would be waited for in vain.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="tuneup-tests-"))
     config.add_cleanup(lambda: shutil.rmtree(folder))  # after the server in it has stopped
     (folder / "static").mkdir()  # whitenoise warns where there is none

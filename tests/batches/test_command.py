@@ -202,6 +202,7 @@ def test_it_works_as_a_program_on_a_terminal(job, verb):
     try:
         if verb == "submit":
             child.communicate(b'{"n": 2}\n', timeout=60)
+            assert child.returncode == 0, os.read(master, 4096).decode()
             assert left(job) == 2
             return
 
