@@ -126,7 +126,7 @@ def _fresh_process() -> Iterator[None]:
     """Let each test begin as a process that has read no settings and seen no outage."""
     from caching.services import engines
     from optimizer.balancer import balancer
-    from optimizer.balancer.services import places
+    from optimizer.balancer.services import places, reporter
     from optimizer.control import live
     from optimizer.control import redis as access
     from optimizer.queries.services import capture, current
@@ -142,6 +142,8 @@ def _fresh_process() -> Iterator[None]:
         limiter.decisions.forget()
         balancer.reset()
         places.forget()
+        for series in (reporter.series, reporter.latencies):
+            series._unsent.clear()  # of a test without Redis
         engines.stop_all()
 
     forget()
