@@ -24,7 +24,6 @@ bind 127.0.0.1
 port {port}
 requirepass {password}
 dir {folder}
-pidfile {pid_file}
 daemonize no
 loglevel warning
 databases {databases}
@@ -149,11 +148,7 @@ def configure(folder: Path, server: Path) -> EmbeddedRedis:
     write_private(
         redis.configuration,
         _CONFIGURATION.format(
-            port=redis.port,
-            password=redis.password,
-            folder=f'"{folder}"',
-            pid_file=f'"{folder / "pid"}"',
-            databases=DATABASES,
+            port=redis.port, password=redis.password, folder=f'"{folder}"', databases=DATABASES
         ),
     )
     write_private(url_file, redis.url)
