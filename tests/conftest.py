@@ -22,7 +22,7 @@ from optimizer.operations import embedded_redis, guard
 from tests.mongo import mongo_url  # noqa: F401  (a fixture for every test)
 
 SETTINGS = "config.settings.test"
-SYSTEM_TESTS = ("tests/end_to_end/", "tests/runbook/")
+SYSTEM_TESTS = ("tests/end_to_end/", "tests/operations/runbook/")
 
 
 def pytest_configure(config: pytest.Config) -> None:

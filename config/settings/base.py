@@ -36,7 +36,6 @@ def _read_var(name: str, default: str) -> str:
 
 SECRET_KEY = env.str("SECRET_KEY", default="")
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])  # former ones
-SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
 DEBUG = env.switch("DEBUG", default=False)
 ENVIRONMENT_NAME = env.str("TUNEUP_ENVIRONMENT", default="")  # shown on every admin page
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[])
