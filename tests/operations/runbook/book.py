@@ -6,17 +6,26 @@ import select
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from django.conf import settings
-
-PAGE = Path(settings.BASE_DIR, "docs", "runbook.md")
+PAGE = Path(__file__).parents[3] / "docs" / "runbook.md"
 BLOCK_SECONDS = 90.0
+WAIT_SECONDS = 60.0
 # What only a host of a deployment has; test_page.py holds these lines to the files in deploy/.
 OF_HOSTS = re.compile(r"systemctl |journalctl |docker compose ")
 _END = "the-block-has-ended"
+
+
+def eventually(condition: Callable[[], Any]) -> Any:
+    """Return what the condition gives once that is true. Raises AssertionError."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.1)
+    return found
 
 
 def sections() -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""An installation from a Git repository, as a deployment has it; the runbook's commands run in it."""
+"""An installation from a Git repository, in which the commands of the runbook run."""
 
 import os
 import re
@@ -6,8 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -25,16 +24,6 @@ PASSWORD = "a-long-test-password"
 PARTS = ("config", "optimizer", "caching", "ratelimit", "templates")
 FILES = ("manage.py", "requirements.txt")
 OURS = ("DJANGO_SETTINGS_MODULE", "DATABASE_URL", "REDIS_URL", "TUNEUP_VAR_DIR", "PYTEST_ADDOPTS")
-WAIT_SECONDS = 60.0
-
-
-def eventually(condition: Callable[[], Any]) -> Any:
-    """Return what the condition gives once that is true. Raises AssertionError."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.1)
-    return found
 
 
 class Installation:
@@ -49,6 +38,7 @@ class Installation:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "GIT_CONFIG_GLOBAL": os.devnull,
         }
+        self.password = PASSWORD
         self.http = httpx.Client(base_url=self.address, timeout=60)
         self._make(folder)
 
@@ -60,7 +50,7 @@ class Installation:
             shutil.copy(Path(settings.BASE_DIR, name), self.origin / name)
         self.git("init", "--quiet")
         self.commit("Version 1")
-        clone = ["git", "clone", "--quiet", self.origin, self.checkout]
+        clone = ["git", "clone", "--quiet", str(self.origin), str(self.checkout)]
         subprocess.run(clone, check=True, env=self.environment, cwd=folder)
         (self.checkout / ".venv").symlink_to(sys.prefix)
         (self.checkout / ".env").write_text(
@@ -97,6 +87,15 @@ class Installation:
         self.environment |= dict(zip(names, said.splitlines(), strict=True))
         self.http.headers["Authorization"] = f"Bearer {self.environment['KEY']}"
 
+    @property
+    def first_key(self) -> str:
+        """Return the key that the first start has shown."""
+        (found, *_) = re.findall(r"tu_[A-Za-z0-9]{8}_[A-Za-z0-9_-]+", self.log())
+        return str(found)
+
+    def log(self) -> str:
+        return (self.checkout / "tuneup.log").read_text(errors="replace")
+
     def pid(self) -> int:
         """Return the process that watches all others."""
         return int((self.checkout / "var" / "up.lock").read_text().split()[0])
@@ -123,12 +122,13 @@ class Installation:
     def checks(self) -> dict[str, str]:
         """Return what /ready says of each part."""
         return {
-            name: check["status"] for name, check in self.http.get("/ready").json()["checks"].items()
+            name: check["status"]
+            for name, check in self.http.get("/ready").json()["checks"].items()
         }
 
     def is_up(self) -> bool:
         try:
-            return self.http.get("/ready").json().get("status") == "up"
+            return bool(self.http.get("/ready").json().get("status") == "up")
         except httpx.HTTPError:
             return False
 
@@ -164,5 +164,3 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     finally:
         one.stop()
         one.http.close()
-
-
