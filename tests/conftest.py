@@ -23,7 +23,7 @@ from optimizer.operations import embedded_redis, guard
 from tests.mongo import mongo_url  # noqa: F401  (a fixture for every test)
 
 SETTINGS = "config.settings.test"
-SYSTEM_TESTS = "tests/end_to_end/"
+SYSTEM_TESTS = ("tests/end_to_end/", "tests/operations/runbook/")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,12 +63,12 @@ def pytest_xdist_setupnodes(specs: list[Any]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give one worker all tests of the running system, which is dear to start, and first."""
+    """Give one worker all tests of a running system, which is dear to start, and first."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
         def _split_scope(self, nodeid: str) -> str:
-            return SYSTEM_TESTS if nodeid.startswith(SYSTEM_TESTS) else nodeid
+            return next((one for one in SYSTEM_TESTS if nodeid.startswith(one)), nodeid)
 
     return Scheduling(config, log)
 

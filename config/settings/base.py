@@ -35,6 +35,7 @@ def _read_var(name: str, default: str) -> str:
 
 
 SECRET_KEY = env.str("SECRET_KEY", default="")
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])  # former ones
 DEBUG = env.switch("DEBUG", default=False)
 ENVIRONMENT_NAME = env.str("TUNEUP_ENVIRONMENT", default="")  # shown on every admin page
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[])
