@@ -9,7 +9,7 @@ import pytest
 from tests.end_to_end.admin_session import AdminSession
 from tests.operations.runbook.conftest import Installation
 
-pytestmark = pytest.mark.any_database
+pytestmark = [pytest.mark.any_database, pytest.mark.any_python]
 
 MIGRATION = """
 from django.db import migrations
