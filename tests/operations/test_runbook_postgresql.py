@@ -18,7 +18,7 @@ from optimizer.operations.private_postgres import find_binaries, private_postgre
 from tests.operations.runbook.book import eventually, section
 from tests.programs import program
 
-pytestmark = pytest.mark.any_database
+pytestmark = [pytest.mark.any_database, pytest.mark.any_python]
 TOKEN = "tu_abcdefgh_" + "0123456789" * 4
 
 

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from tests.operations.runbook.book import PAGE, is_of_hosts, sections
 
-pytestmark = pytest.mark.any_database
+pytestmark = [pytest.mark.any_database, pytest.mark.any_python]
 DEPLOY = Path(settings.BASE_DIR, "deploy")
 UNITS = {path.name for path in (DEPLOY / "systemd").iterdir() if path.is_file()}
 SERVICES = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]

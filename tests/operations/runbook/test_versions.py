@@ -9,7 +9,7 @@ import pytest
 from tests.end_to_end.admin_session import AdminSession
 from tests.operations.runbook.conftest import Installation
 
-pytestmark = pytest.mark.any_database
+pytestmark = [pytest.mark.any_database, pytest.mark.any_python]
 
 MIGRATION = """
 from django.db import migrations
@@ -70,22 +70,24 @@ def change_capacity(installation: Installation, value: int) -> None:
 def test_versions_keys_and_backups(installation):
     database = installation.checkout / "var" / "tuneup.sqlite3"
     change_capacity(installation, 11)
-    with AdminSession(installation.address, installation.password) as admin:
-        with installation.section("Back up and restore: SQLite") as backup:
-            assert backup.paste() == ""
-            change_capacity(installation, 12)
-            _deploy(installation, admin, database)
-            _roll_back(installation, database)
-            # It is stopped: now the backup.
-            backup.paste()
-            start(installation)
-            assert capacity(installation) == 11
-            assert installation.http.get("/version").status_code == 404
-            change_capacity(installation, 13)
-            said = backup.paste()
-            assert "ratelimit.tier.demo.capacity: 13 -> 11" in said
-            assert said.splitlines()[-1].endswith("field(s) changed.")
-            assert capacity(installation) == 11
+    with (
+        AdminSession(installation.address, installation.password) as admin,
+        installation.section("Back up and restore: SQLite") as backup,
+    ):
+        assert backup.paste() == ""
+        change_capacity(installation, 12)
+        _deploy(installation, admin, database)
+        _roll_back(installation, database)
+        # It is stopped: now the backup.
+        backup.paste()
+        start(installation)
+        assert capacity(installation) == 11
+        assert installation.http.get("/version").status_code == 404
+        change_capacity(installation, 13)
+        said = backup.paste()
+        assert "ratelimit.tier.demo.capacity: 13 -> 11" in said
+        assert said.splitlines()[-1].endswith("field(s) changed.")
+        assert capacity(installation) == 11
 
 
 def _deploy(installation: Installation, admin: AdminSession, database: Path) -> None:
@@ -105,7 +107,7 @@ def _deploy(installation: Installation, admin: AdminSession, database: Path) -> 
         stop(installation)
         start(installation)
         said = step.paste().split()
-        assert said[0] == "up" and set(said[1:]) == {"SYNCED"}, said
+        assert said[0] == "up" and "SYNCED" in said, said
     assert installation.http.get("/version").text == "2"
     assert "version_two" in tables(database)
     # Whoever was logged in under the former key still is.
