@@ -47,6 +47,14 @@ def test_while_redis_is_away_the_database_s_figures_are_told_alone():
     assert "ratelimit.denied_percent" not in told
 
 
+def test_a_new_installation_has_nothing_to_sum_up(django_assert_max_num_queries):
+    keep(NOW.replace(second=0), 1.0)
+    with django_assert_max_num_queries(2):
+        assert samples.roll_up(NOW) == 0
+    keep(NOW - 3 * HOUR, 2.0)
+    assert samples.roll_up(NOW) == 1
+
+
 def test_what_fails_is_a_gap_and_takes_no_other_away(monkeypatch):
     def broken():
         raise ZeroDivisionError

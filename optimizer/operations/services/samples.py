@@ -76,8 +76,11 @@ def roll_up(now: datetime | None = None) -> int:
     minutes = Sample.objects.filter(span_seconds=Sample.Span.MINUTE, at__lt=this_hour)
     last = Sample.objects.filter(span_seconds=Sample.Span.HOUR).aggregate(at=Max("at"))["at"]
     # The last one again: a minute of it may have come late.
-    begin = max(last or this_hour - _MOST_HOURS * HOUR, this_hour - _MOST_HOURS * HOUR)
-    hour, done = begin, 0
+    first = last or minutes.aggregate(at=Min("at"))["at"]
+    if first is None:
+        return 0
+    begin = first.replace(minute=0, second=0, microsecond=0)
+    hour, done = max(begin, this_hour - _MOST_HOURS * HOUR), 0
     while hour < this_hour:
         done += bool(_roll_up(hour, minutes.filter(at__gte=hour, at__lt=hour + HOUR)))
         hour += HOUR
