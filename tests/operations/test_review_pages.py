@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from caching.models import CachingSettings
 from optimizer.control.recommendations import Bar, Button, Place
-from optimizer.operations.models import AlertEvent, PerformanceReview
+from optimizer.operations.models import AlertEvent, OperationsSettings, PerformanceReview
 from optimizer.operations.services import reviews
 from tests.operations.review_case import NOW, WEEK, advice, recommend, two_weeks
 from tests.operations.test_operations_pages import HTML, text_of, url
@@ -65,6 +65,16 @@ def test_an_earlier_one_is_shown_without_its_buttons(admin_client, monkeypatch):
     assert "Apply 300 MB" not in text_of(admin_client, url("operations_review", first.pk))
     assert "Apply 300 MB" in text_of(admin_client, url("operations_review", second.pk))
     assert admin_client.get(url("operations_review", 99)).status_code == 404
+
+
+def test_it_says_who_gets_the_next_one(admin_client, settings):
+    assert "nobody gets it by mail" in text_of(admin_client, url("operations_reviews"))
+    OperationsSettings(review_emails="a@example.org").save()
+    settings.EMAIL_URL = ""
+    assert "EMAIL_URL is not set" in text_of(admin_client, url("operations_reviews"))
+    settings.EMAIL_URL = "memorymail://"
+    text = text_of(admin_client, url("operations_reviews"))
+    assert "goes to a@example.org" in text and "EMAIL_URL" not in text
 
 
 def test_the_button_makes_one_now(admin_client):

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -44,6 +45,7 @@ def show(request: HttpRequest, base: Base, number: int | None = None) -> HttpRes
         "row": row,
         "next_at": reviews.next_time(),
         "mailed_to": operations.current().review_emails,
+        "no_mail": not settings.EMAIL_URL,
         "earlier": _listed(row),
     }
     if row is None:
@@ -62,7 +64,8 @@ def show(request: HttpRequest, base: Base, number: int | None = None) -> HttpRes
         "notices": [(one, outcome_of(one)) for one in row.notices.all()],
         "severities": SEVERITY_COLOURS,
         # What an earlier one advised is not to be done by a button any more.
-        "may_apply": base["may_change"] and row == PerformanceReview.objects.first(),
+        "may_apply": base["may_change"]
+        and row.pk == PerformanceReview.objects.values_list("pk", flat=True).first(),
     }
     return TemplateResponse(request, "tuneup/operations_reviews.html", context)
 
