@@ -5,8 +5,6 @@ from optimizer.control.redis import RedisAway
 from optimizer.pools.selectors.advice import advice_of
 from optimizer.pools.selectors.overview import Pool, every
 
-_LEAST_CHECKOUTS = 1000
-
 
 def recommend() -> list[Recommendation]:
     """Return what is worth doing. Raises RedisAway: one process is not the whole."""
@@ -20,10 +18,11 @@ def recommend() -> list[Recommendation]:
 
 def _size(pool: Pool) -> list[Recommendation]:
     advice, now, totals = advice_of(pool), pool.limits.max_size, pool.totals
-    if advice.suggested < now and (totals.queued or totals.acquired < _LEAST_CHECKOUTS):
-        return []  # fewer, by one quiet minute, where callers have had to wait
+    is_too_many = pool.server is not None and pool.most > pool.server.room
     if advice.suggested == now or not advice.little:
         return []
+    if advice.suggested < now and not is_too_many:
+        return []  # idle connections are closed anyway, and one quiet minute is not the week
     most = max(advice.suggested, now)
     waited = f"{totals.queued:,} of {totals.acquired:,} check-outs had to wait"
     vain = f", {totals.timeouts:,} in vain" if totals.timeouts else ""

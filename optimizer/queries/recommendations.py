@@ -14,6 +14,7 @@ from optimizer.queries.selectors.recommendations import cache_advice
 
 _MOST_FINDINGS, _MOST_INDEXES, _MOST_CACHES, _MOST_MEASURED = 5, 5, 3, 30
 _LEAST_CALLS = 50  # with fewer a mean says little
+_LEAST_LOST_SECONDS = 1.0  # by all hits together; the findings themselves show the rest
 _ADVICE = Place("admin:queries_recommendations")
 
 
@@ -27,12 +28,12 @@ def _findings() -> list[Recommendation]:
         Recommendation(
             f"finding:{one.digest}",
             f"{one.get_kind_display()} at {one.location}",
-            f"{format_duration(one.lost_seconds)} lost in {one.hits:,} requests, tasks and "
-            f"commands; up to {one.count:,} queries in one of them.",
+            f"{format_duration(one.lost_seconds)} lost; seen {one.hits:,} "
+            f"time{'' if one.hits == 1 else 's'}, with up to {one.count:,} queries each.",
             Place("admin:queries_finding_change", (one.pk,)),
         )
         for one in worst_findings(_MOST_FINDINGS)
-        if one.kind != Finding.Kind.REVIEW
+        if one.kind != Finding.Kind.REVIEW and one.lost_seconds >= _LEAST_LOST_SECONDS
     ]
 
 

@@ -269,6 +269,14 @@ def test_no_value_breaks_a_form(root, tier, model):
         assert Revision.objects.count() == before, value
 
 
+def test_who_signs_in_without_being_sent_there_comes_to_the_dashboard(client):
+    name, password = "ada", "a-long-test-password"
+    get_user_model().objects.create_superuser(name, password=password)
+    form = {"username": name, "password": password}
+    answer = client.post(reverse("admin:login"), form)
+    assert answer["Location"] == reverse("admin:index")
+
+
 def test_the_dashboard_walks_the_registry_and_refreshes_itself(root, tier):
     for url in (reverse("admin:index"), reverse("dashboard")):
         page = text_of(root.get(url))

@@ -24,6 +24,7 @@ from optimizer.operations.services import review_words
 from optimizer.pools import recommendations as of_pools
 from optimizer.pools.models import PooledConnection
 from optimizer.pools.selectors import overview
+from optimizer.pools.services.servers import Server
 from optimizer.queries import recommendations as of_queries
 from optimizer.queries.models import Finding
 from ratelimit import recommendations as of_ratelimit
@@ -167,9 +168,31 @@ def test_pools_follow_what_callers_wait_for(monkeypatch):
     assert "900 of 90,000" in told["size:redis"].reason and "3 in vain" in told["size:redis"].reason
 
 
+@pytest.mark.parametrize("room, says", [(1000, []), (2, ["size:redis"])])
+def test_a_pool_is_made_smaller_only_where_its_server_has_no_room(monkeypatch, room, says):
+    PooledConnection.objects.create(alias="redis", kind="redis", max_size=40)
+    live.try_to_catch_up()
+    every = overview.every
+
+    def quiet(**given):
+        pools, away = every(**given)
+        for pool in pools:
+            pool.server = Server(limit=room, reserved=0, used=1)
+            for process in pool.processes:
+                process.pool.totals.acquired, process.pool.totals.queued = 90_000, 0
+                recent = process.pool.recent
+                recent.acquired, recent.use_seconds, recent.uses = 600, 0.6, {1: 600}
+                process.pool.recent_seconds = 60.0
+        return pools, away
+
+    monkeypatch.setattr(of_pools, "every", quiet)
+    assert [one for one in ids(of_pools.recommend()) if one == "size:redis"] == says
+
+
 def test_queries_tell_findings_indexes_and_caches():
     finding = admin_rows.finding(1)
     admin_rows.finding(2, kind=Finding.Kind.REVIEW)
+    admin_rows.finding(5, lost_seconds=0.9)  # too little to bother anybody
     admin_rows.advice(3)
     admin_rows.advice(4, state="ignored")
     told = {one.id: one for one in of_queries.recommend()}
