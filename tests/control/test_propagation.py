@@ -185,3 +185,24 @@ def test_an_expired_change_ends_in_some_process_by_itself():
             child.read_until("9", 1.0)
         for child in started:
             child.read_until("2", 4.0)
+
+
+IMPORTS = """
+import sys, threading
+from optimizer.control import live
+from optimizer.control.redis import call
+from optimizer.control.snapshot import control
+before = set(sys.modules)
+def first():
+    call(lambda r: r.ping())
+    control.current()
+thread = threading.Thread(target=first)
+thread.start()
+thread.join()
+print("late:", *sorted(set(sys.modules) - before))
+"""
+
+
+def test_threads_import_nothing_that_a_fork_could_leave_half_done(redis):
+    with children(1, IMPORTS) as (child,):
+        child.read_until("late:", START_SECONDS)
